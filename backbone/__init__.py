@@ -1,0 +1,1 @@
+"""SelecSLS, a fast convolutional backbone, as a library of its own."""

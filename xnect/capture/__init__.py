@@ -1,0 +1,1 @@
+"""Frames from cameras, videos, streams and pictures."""

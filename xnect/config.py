@@ -1,0 +1,218 @@
+"""Settings of every stage: frozen, with defaults, checked where they are made, read from and written to TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xnect.errors import ConfigError
+
+
+def _check(ok: bool, what: str) -> None:
+    if not ok:
+        raise ConfigError(what)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Stage I.
+
+    Attributes:
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto", "fp32", "bf16", "fp16" or "int8".
+        weights: Weights file, None = the one that ships.
+        input_size: Width and height [px], multiples of 16; the frame's shape is kept at this area.
+        threads: CPU threads, 0 = all.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    weights: str | None = None
+    input_size: tuple[int, int] = (512, 320)
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        w, h = self.input_size
+        _check(
+            w % 16 == 0 and h % 16 == 0 and w >= 64 and h >= 64,
+            f"input size {w}x{h}: both must be multiples of 16, at least 64",
+        )
+        _check(w <= 4096 and h <= 4096, f"input size {w}x{h}: at most 4096x4096")
+        _check(self.precision in ("auto", "fp32", "bf16", "fp16", "int8"), f"unknown precision {self.precision!r}")
+        device = self.device
+        _check(
+            device in ("auto", "cpu", "cuda") or (device.startswith("cuda:") and device[5:].isdigit()),
+            f"unknown device {device!r}: auto, cpu, cuda or cuda:N",
+        )
+        _check(self.threads >= 0, "threads must be 0 (all) or more")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionConfig:
+    """Peaks and association.
+
+    Attributes:
+        peak_threshold: Least height of a heatmap peak, 0 to 1.
+        limb_threshold: Least mean affinity along a limb, 0 to 1.
+        min_joints: People with fewer joints are dropped.
+        min_score: People with a lower score are dropped.
+        max_people: The best-scored so many are kept.
+        max_peaks: Candidates kept per joint type.
+    """
+
+    peak_threshold: float = 0.12
+    limb_threshold: float = 0.08
+    min_joints: int = 3
+    min_score: float = 0.1
+    max_people: int = 10
+    max_peaks: int = 64
+
+    def __post_init__(self) -> None:
+        _check(0 < self.peak_threshold < 1, "peak_threshold must lie between 0 and 1")
+        _check(self.max_people >= 1, "max_people must be 1 or more")
+        _check(self.max_peaks >= 1, "max_peaks must be 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingConfig:
+    """Identity over time.
+
+    Attributes:
+        keep_s: A lost person's id is kept so long [s] (30 frames of a 30 fps source).
+        confirm_frames: A person counts as tracked after so many frames.
+    """
+
+    keep_s: float = 1.0
+    confirm_frames: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """Stage III.
+
+    Attributes:
+        height_m: Body height for metric scale [m], None = an average adult's.
+        iterations: Gauss-Newton steps a frame.
+    """
+
+    height_m: float | None = None
+    iterations: int = 3
+
+    def __post_init__(self) -> None:
+        _check(
+            self.height_m is None or 0.4 <= self.height_m <= 2.6, f"body height {self.height_m} m: 0.4 to 2.6 expected"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FilterConfig:
+    """1-euro filters (Casiez et al. 2012).
+
+    Attributes:
+        enabled: False = no smoothing at all.
+        min_cutoff_2d, beta_2d: For 2D joints [Hz], [1/px].
+        min_cutoff_3d, beta_3d: For 3D joints and angles [Hz], [1/m or 1/rad].
+        derivative_cutoff: For the speed estimate [Hz].
+    """
+
+    enabled: bool = True
+    min_cutoff_2d: float = 1.7
+    beta_2d: float = 0.3
+    min_cutoff_3d: float = 0.8
+    beta_3d: float = 0.4
+    derivative_cutoff: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CameraConfig:
+    """What is known of the camera; the first that is given wins: calibration, fx, fov.
+
+    Attributes:
+        calibration: File with intrinsics (JSON, YAML of OpenCV or TOML), None = unknown.
+        fx_px: Focal length [px of the frame].
+        fov_deg: Field of view along the longer side [degrees].
+    """
+
+    calibration: str | None = None
+    fx_px: float | None = None
+    fov_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        _check(
+            self.fov_deg is None or 5 <= self.fov_deg <= 170, f"field of view {self.fov_deg} degrees: 5 to 170 expected"
+        )
+        _check(self.fx_px is None or self.fx_px > 0, f"focal length {self.fx_px} px must be positive")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """Everything that decides what comes out of given frames."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    filters: FilterConfig = field(default_factory=FilterConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    static_images: bool = False
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A settings object as nested dicts without None values, ready for TOML or JSON."""
+    out: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            out[f.name] = to_dict(value)
+        elif value is not None:
+            out[f.name] = list(value) if isinstance(value, tuple) else value
+    return out
+
+
+def from_dict(cls: type[Any], data: dict[str, Any], where: str = "") -> Any:
+    """Nested dicts -> settings object; raises ConfigError that names an unknown key's neighbours or a wrong type."""
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        name = key.replace("-", "_")
+        if name not in hints:
+            near = difflib.get_close_matches(name, hints, n=1)
+            raise ConfigError(f"unknown setting {where}{key}" + (f"; did you mean {where}{near[0]}?" if near else ""))
+        values[name] = _convert(hints[name], value, f"{where}{name}")
+    return cls(**values)
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} must be a table")
+        return from_dict(typing.cast(type, kind), value, where + ".")
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        kind = next(k for k in typing.get_args(kind) if k is not type(None))
+    if typing.get_origin(kind) is tuple:
+        parts = typing.get_args(kind)
+        if not isinstance(value, list | tuple) or len(value) != len(parts):
+            raise ConfigError(f"{where} must be a list of {len(parts)}")
+        return tuple(_convert(p, v, where) for p, v in zip(parts, value, strict=True))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{where} must be {kind.__name__}, got {value!r}")
+    return value
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """A TOML file as nested dicts; raises ConfigError."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error

@@ -1,0 +1,1 @@
+"""Pose files, out and in."""

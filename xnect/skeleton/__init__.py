@@ -1,0 +1,1 @@
+"""Joint names, kinematic skeleton, joint limits, body proportions."""

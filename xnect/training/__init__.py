@@ -1,0 +1,1 @@
+"""Everything needed to train the networks again; never imported at run time."""
