@@ -1,0 +1,107 @@
+"""Networks by name: the one door through which models are made."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from pathlib import Path
+from typing import Literal, overload
+
+from backbone.errors import UnknownModelError
+from backbone.selecsls import Classifier, FeatureNet
+from backbone.specs import SPECS, VARIANTS, ModelSpec, scaled
+from backbone.weights import load_weights
+
+Weights = str | Path | None
+
+
+def names(variants: bool = False) -> tuple[str, ...]:
+    """The published networks; with `variants` also the departures that other libraries made."""
+    return (*SPECS, *VARIANTS) if variants else tuple(SPECS)
+
+
+def get_spec(name: str, width: float = 1.0) -> ModelSpec:
+    """The table row of a network.
+
+    Args:
+        name: One of `names(variants=True)`.
+        width: Factor on every block channel, see `backbone.specs.scaled`.
+
+    Raises:
+        UnknownModelError: No such name, or a width that is not a positive number.
+    """
+    known = {**SPECS, **VARIANTS}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UnknownModelError(f"unknown network {name!r}: known are {', '.join(known)}{hint}")
+    if not (math.isfinite(width) and width > 0):
+        raise UnknownModelError(f"width must be a number above 0, not {width!r}")
+    return scaled(known[name], width)
+
+
+@overload
+def create_model(
+    name: str,
+    weights: Weights = ...,
+    num_classes: int = ...,
+    features_only: Literal[False] = ...,
+    out_strides: tuple[int, ...] = ...,
+    width: float = ...,
+    dropout: float = ...,
+) -> Classifier: ...
+
+
+@overload
+def create_model(
+    name: str,
+    weights: Weights = ...,
+    num_classes: int = ...,
+    *,
+    features_only: Literal[True],
+    out_strides: tuple[int, ...] = ...,
+    width: float = ...,
+    dropout: float = ...,
+) -> FeatureNet: ...
+
+
+def create_model(
+    name: str,
+    weights: Weights = None,
+    num_classes: int = 1000,
+    features_only: bool = False,
+    out_strides: tuple[int, ...] = (2, 4, 8, 16, 32, 64),
+    width: float = 1.0,
+    dropout: float = 0.0,
+) -> Classifier | FeatureNet:
+    """Build a SelecSLS network.
+
+    Args:
+        name: One of `names(variants=True)`.
+        weights: None for random weights, "imagenet" for the published ones (fetched once into the cache), or the path
+            of a `.safetensors` or `.pth` file.
+        num_classes: Length of the classifier's output; 0 returns the pooled features. With weights for another number
+            of classes everything but the last layer is loaded.
+        features_only: Return feature maps instead of class scores; only the units that are needed are built.
+        out_strides: Strides of the feature maps [px], a subset of (2, 4, 8, 16, 32, 64) in the order wanted.
+        width: Factor on every block channel, rounded to multiples of 16.
+        dropout: Probability of dropping a pooled feature while training, 0 to 1.
+
+    Returns:
+        A `Classifier` or, with `features_only`, a `FeatureNet`; in training mode as every fresh torch module.
+
+    Raises:
+        UnknownModelError: No such name, stride or width.
+        WeightsError: The weights cannot be fetched, are damaged or belong to another network.
+    """
+    spec = get_spec(name, width)
+    model: Classifier | FeatureNet
+    if features_only:
+        model = FeatureNet(spec, tuple(out_strides))
+    else:
+        if num_classes < 0 or not 0.0 <= dropout < 1.0:
+            raise UnknownModelError(f"need num_classes >= 0 and 0 <= dropout < 1, not {num_classes} and {dropout}")
+        model = Classifier(spec, num_classes, dropout)
+    if weights is not None:
+        load_weights(model, weights)
+    return model

@@ -1,0 +1,135 @@
+"""The SelecSLS network in torch: the block with its short and long skips, the classifier and the feature extractor."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from backbone.errors import UnknownModelError
+from backbone.specs import BlockSpec, ModelSpec
+
+
+def conv_unit(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Sequential:
+    """Convolution without bias, batch norm and ReLU; the output size is the input size divided by `stride`, rounded up."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class SelecSLSBlock(nn.Module):
+    """Three cascaded branches, concatenated with the level's long skip and merged by a 1x1 convolution."""
+
+    def __init__(self, spec: BlockSpec) -> None:
+        super().__init__()
+        a, b1, b2, c1, c2, out = spec.widths
+        self.opens_level = spec.skip_channels == 0
+        self.conv1 = conv_unit(spec.in_channels, a, 3, spec.stride)
+        self.conv2 = conv_unit(a, b1, 1, 1)
+        self.conv3 = conv_unit(b1, b2, 3, 1)
+        self.conv4 = conv_unit(b2, c1, 1, 1)
+        self.conv5 = conv_unit(c1, c2, 3, 1)
+        self.conv6 = conv_unit(spec.merge_channels, out, 1, 1)
+
+    def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """Map (B, C_in, H, W) to (B, C_out, H / stride, W / stride); `skip` is read unless the block opens a level."""
+        a = self.conv1(x)
+        b = self.conv3(self.conv2(a))
+        c = self.conv5(self.conv4(b))
+        parts = [a, b, c] if self.opens_level or skip is None else [a, b, c, skip]
+        return self.conv6(torch.cat(parts, dim=1))
+
+
+class SelecSLS(nn.Module):
+    """Common part of classifier and feature extractor: the stem, the blocks and the head, under the published names.
+
+    Attributes:
+        spec: The table row that was built.
+    """
+
+    def __init__(self, spec: ModelSpec, units: int | None = None) -> None:
+        """Build the first `units` units of `spec` (stem, blocks, head convolutions, counted in order); None: all."""
+        super().__init__()
+        self.spec = spec
+        wanted = len(spec.units()) if units is None else units
+        heads = spec.head[: max(0, wanted - 1 - len(spec.blocks))]
+        self.stem = conv_unit(3, spec.stem_channels, 3, 2)
+        self.features = nn.ModuleList(SelecSLSBlock(block) for block in spec.blocks[: wanted - 1])
+        self.head = nn.ModuleList(conv_unit(h.in_channels, h.out_channels, h.kernel, h.stride) for h in heads)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def feature_maps(self, x: Tensor, taps: tuple[int, ...]) -> list[Tensor]:
+        """Run the network and return the outputs of the units numbered in `taps` (stem is 0), in that order."""
+        kept: dict[int, Tensor] = {}
+        skip: Tensor | None = None
+        index = 0
+        x = self.stem(x)
+        if index in taps:
+            kept[index] = x
+        for block in self.features:
+            x = block(x, skip)
+            skip = x if block.opens_level else skip
+            index += 1
+            if index in taps:
+                kept[index] = x
+        for unit in self.head:
+            x = unit(x)
+            index += 1
+            if index in taps:
+                kept[index] = x
+        return [kept[index] for index in taps]
+
+
+class Classifier(SelecSLS):
+    """A SelecSLS network that maps pictures to class scores.
+
+    Attributes:
+        num_features: Length of the pooled vector.
+        num_classes: Length of the output; 0 returns the pooled vector itself.
+    """
+
+    def __init__(self, spec: ModelSpec, num_classes: int = 1000, dropout: float = 0.0) -> None:
+        super().__init__(spec)
+        self.num_features = spec.num_features
+        self.num_classes = num_classes
+        self.dropout = nn.Dropout(dropout)
+        self.fc: nn.Module = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Map (B, 3, H, W) to the last feature map (B, F, H / 64, W / 64)."""
+        return self.feature_maps(x, (len(self.features) + len(self.head),))[0]
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Map the last feature map to scores (B, num_classes): mean over the map, dropout, one linear layer."""
+        return self.fc(self.dropout(features.mean(dim=(2, 3))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map normalised RGB (B, 3, H, W) to unnormalised class scores (B, num_classes)."""
+        return self.forward_head(self.forward_features(x))
+
+
+class FeatureNet(SelecSLS):
+    """A SelecSLS network cut after the coarsest map that is asked for; it returns feature maps.
+
+    Attributes:
+        strides: Stride of each returned map [px of the input], in the order asked for.
+        channels: Channels of each returned map.
+    """
+
+    def __init__(self, spec: ModelSpec, out_strides: tuple[int, ...]) -> None:
+        taps = spec.taps()
+        unknown = [stride for stride in out_strides if stride not in taps]
+        if unknown or not out_strides:
+            raise UnknownModelError(f"{spec.name} has features at strides {sorted(taps)}, not at {list(out_strides)}")
+        wanted = tuple(taps[stride] for stride in out_strides)
+        super().__init__(spec, units=max(wanted) + 1)
+        self.taps = wanted
+        self.strides = list(out_strides)
+        self.channels = [spec.units()[index][0] for index in self.taps]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Map normalised RGB (B, 3, H, W) to one map (B, channels[i], H / strides[i], W / strides[i]) per stride."""
+        return self.feature_maps(x, self.taps)

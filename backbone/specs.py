@@ -1,0 +1,196 @@
+"""The channel tables of every published SelecSLS network, as frozen data: a variant is a row here and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+STEM_CHANNELS = 32
+"""Output channels of the first convolution in every variant [channels]."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """Channels of one SelecSLS block.
+
+    Attributes:
+        in_channels: Channels of the running tensor that enters.
+        skip_channels: Channels of the level's long skip that joins the merge; 0 in the first block of a level.
+        widths: Output channels of the six convolutions, in the order a, b1, b2, c1, c2, merge.
+        stride: Stride of convolution a: 2 in the first block of a level, else 1.
+    """
+
+    in_channels: int
+    skip_channels: int
+    widths: tuple[int, int, int, int, int, int]
+    stride: int
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that leave the merge convolution."""
+        return self.widths[-1]
+
+    @property
+    def merge_channels(self) -> int:
+        """Channels that enter the merge convolution: a, b2, c2 and the skip, concatenated in this order."""
+        a, _, b2, _, c2, _ = self.widths
+        return a + b2 + c2 + self.skip_channels
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSpec:
+    """One convolution of the classification head: channels in and out, kernel size [px] and stride."""
+
+    in_channels: int
+    out_channels: int
+    kernel: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A whole network as data.
+
+    Attributes:
+        name: The name that users type.
+        blocks: All blocks in order; a block without skip channels opens a level.
+        head: Convolutions of the classification head.
+        stem_channels: Output channels of the first convolution (3x3, stride 2).
+    """
+
+    name: str
+    blocks: tuple[BlockSpec, ...]
+    head: tuple[HeadSpec, ...]
+    stem_channels: int = STEM_CHANNELS
+
+    @property
+    def num_features(self) -> int:
+        """Length of the pooled vector that the classifier reads."""
+        return self.head[-1].out_channels
+
+    def units(self) -> tuple[tuple[int, int], ...]:
+        """Output channels and accumulated stride of the stem, every block and every head convolution, in order."""
+        stride, found = 2, [(self.stem_channels, 2)]
+        for channels, step in [(b.out_channels, b.stride) for b in self.blocks] + [
+            (h.out_channels, h.stride) for h in self.head
+        ]:
+            stride *= step
+            found.append((channels, stride))
+        return tuple(found)
+
+    def taps(self) -> dict[int, int]:
+        """For each stride [px] the index in `units` of the last unit that has it: where features are read."""
+        return {stride: index for index, (_, stride) in enumerate(self.units())}
+
+
+_Row = tuple[int, int, int, int]
+
+
+def _block(row: _Row) -> BlockSpec:
+    """A row (in, skip, k, out) of the published table; the two inner 3x3 convolutions of b and c halve k."""
+    in_channels, skip, k, out = row
+    return BlockSpec(in_channels, skip, (k, k, k // 2, k, k // 2, out), stride=1 if skip else 2)
+
+
+def _model(name: str, blocks: tuple[_Row, ...], head: tuple[_Row, ...]) -> ModelSpec:
+    return ModelSpec(name, tuple(map(_block, blocks)), tuple(HeadSpec(*row) for row in head))
+
+
+_LEVELS_42: tuple[_Row, ...] = (
+    (32, 0, 64, 64),
+    (64, 64, 64, 128),
+    (128, 0, 144, 144),
+    (144, 144, 144, 288),
+    (288, 0, 304, 304),
+    (304, 304, 304, 480),
+)
+_LEVELS_60: tuple[_Row, ...] = (
+    (32, 0, 64, 64),
+    (64, 64, 64, 128),
+    (128, 0, 128, 128),
+    (128, 128, 128, 128),
+    (128, 128, 128, 288),
+    (288, 0, 288, 288),
+    *((288, 288, 288, 288),) * 2,
+    (288, 288, 288, 416),
+)
+_LEVELS_84: tuple[_Row, ...] = (
+    (32, 0, 64, 64),
+    (64, 64, 64, 144),
+    (144, 0, 144, 144),
+    *((144, 144, 144, 144),) * 3,
+    (144, 144, 144, 304),
+    (304, 0, 304, 304),
+    *((304, 304, 304, 304),) * 4,
+    (304, 304, 304, 512),
+)
+_LEVELS_102: tuple[_Row, ...] = (
+    (32, 0, 64, 64),
+    *((64, 64, 64, 64),) * 2,
+    (64, 64, 64, 128),
+    (128, 0, 128, 128),
+    *((128, 128, 128, 128),) * 3,
+    (128, 128, 128, 288),
+    (288, 0, 288, 288),
+    *((288, 288, 288, 288),) * 5,
+    (288, 288, 288, 480),
+)
+
+
+def _head(in_channels: int, first: int, third: int, last: int, last_kernel: int = 1) -> tuple[_Row, ...]:
+    """The four head rows (in, out, kernel, stride); the B variants differ in the widths of the third and the last."""
+    return (
+        (in_channels, first, 3, 2),
+        (first, 1024, 3, 1),
+        (1024, third, 3, 2),
+        (third, last, last_kernel, 1),
+    )
+
+
+SPECS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        _model("selecsls42", _LEVELS_42, _head(480, 960, 1024, 1280)),
+        _model("selecsls42b", _LEVELS_42, _head(480, 960, 1280, 1024)),
+        _model("selecsls60", _LEVELS_60, _head(416, 756, 1024, 1280)),
+        _model("selecsls60b", _LEVELS_60, _head(416, 756, 1280, 1024)),
+        _model("selecsls84", _LEVELS_84, _head(512, 960, 1024, 1280)),
+        _model("selecsls102", _LEVELS_102, _head(480, 960, 1024, 1280)),
+    )
+}
+"""The six published networks by name."""
+
+VARIANTS: dict[str, ModelSpec] = {
+    spec.name: spec for spec in (_model("selecsls84_3x3", _LEVELS_84, _head(512, 960, 1024, 1280, last_kernel=3)),)
+}
+"""Departures that other libraries made: timm's 84 ends in a 3x3 convolution where the authors have 1x1."""
+
+
+def scaled(spec: ModelSpec, width: float) -> ModelSpec:
+    """The same network with every block and head channel scaled; the stem keeps its channels.
+
+    Args:
+        spec: A row of the table.
+        width: Factor on every channel count, above 0. Counts are rounded to multiples of 16, at least 16; the inner
+            halves of a block are half of the rounded k. 1.0 gives `spec` itself.
+
+    Returns:
+        A spec whose blocks still fit together, under the same name.
+    """
+    if width == 1.0:
+        return spec
+
+    def scale(channels: int) -> int:
+        return max(16, round(channels * width / 16) * 16)
+
+    blocks: list[BlockSpec] = []
+    before = spec.stem_channels
+    for block in spec.blocks:
+        k, out = scale(block.widths[0]), scale(block.out_channels)
+        skip = scale(block.skip_channels) if block.skip_channels else 0
+        blocks.append(BlockSpec(before, skip, (k, k, k // 2, k, k // 2, out), block.stride))
+        before = out
+    head: list[HeadSpec] = []
+    for unit in spec.head:
+        head.append(replace(unit, in_channels=before, out_channels=scale(unit.out_channels)))
+        before = head[-1].out_channels
+    return replace(spec, blocks=tuple(blocks), head=tuple(head))
