@@ -86,10 +86,22 @@ class TrackingConfig:
     Attributes:
         keep_s: A lost person's id is kept so long [s] (30 frames of a 30 fps source).
         confirm_frames: A person counts as tracked after so many frames.
+        appearance: Whether clothes' colours help to tell people apart.
+        max_cost: Pairs of a known person and a detection that differ more than this are never joined, 0 to 1.
+        duplicate_similarity: Detections whose joints agree more than this are one person, 0 to 1.
     """
 
     keep_s: float = 1.0
     confirm_frames: int = 3
+    appearance: bool = True
+    max_cost: float = 0.7
+    duplicate_similarity: float = 0.6
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.keep_s <= 3600, f"keep_s {self.keep_s}: 0 to 3600 seconds expected")
+        _check(self.confirm_frames >= 1, "confirm_frames must be 1 or more")
+        _check(0 < self.max_cost <= 1, f"max_cost {self.max_cost}: above 0, at most 1 expected")
+        _check(0 < self.duplicate_similarity <= 1, f"duplicate_similarity {self.duplicate_similarity}: 0 to 1 expected")
 
 
 @dataclass(frozen=True, slots=True)

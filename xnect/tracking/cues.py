@@ -1,0 +1,92 @@
+"""What is compared of people, as arrays with a leading person axis: joints, size, 3D pose, place and colours."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from xnect.skeleton.joints import LIMBS
+from xnect.structures import F32, U8, Detections, Poses
+from xnect.tracking import appearance
+
+#: Length of each limb of LIMBS as a share of body height (an average adult, standing).
+_LIMB_SHARE = np.array([0.11, 0.11, 0.17, 0.15, 0.11, 0.17, 0.15, 0.30, 0.24, 0.24, 0.30, 0.24, 0.24], np.float32)
+_LIMB_FROM = np.array([a for a, _ in LIMBS])
+_LIMB_TO = np.array([b for _, b in LIMBS])
+#: Nobody is smaller than this [px]: a floor for divisions.
+_MIN_STATURE_PX = 8.0
+
+
+@dataclass(slots=True)
+class Cues:
+    """What is known of N people.
+
+    Attributes:
+        joints_px: (N, 14, 2) [px].
+        seen: (N, 14), 0 to 1, how far each 2D joint may be trusted.
+        stature_px: (N,), height of the upright body at the person's distance [px].
+        joints_m: (N, 21, 3), relative to the pelvis [m].
+        trust: (N, 21), 0 to 1, how far each 3D joint may be trusted.
+        root_m: (N, 3), pelvis in camera space; depth 0 = unknown [m].
+        colours: (N, 6, 24), see ``appearance``.
+        colour_weight: (N, 6), 0 to 1.
+    """
+
+    joints_px: F32
+    seen: F32
+    stature_px: F32
+    joints_m: F32
+    trust: F32
+    root_m: F32
+    colours: F32
+    colour_weight: F32
+
+    def __len__(self) -> int:
+        return len(self.joints_px)
+
+    def take(self, rows: np.ndarray) -> Cues:
+        """A copy of some rows (numbers or a mask)."""
+        return Cues(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))
+
+    def put(self, rows: np.ndarray, other: Cues) -> None:
+        """Write the rows of ``other`` over the given rows."""
+        for f in dataclasses.fields(self):
+            getattr(self, f.name)[rows] = getattr(other, f.name)
+
+    def joined(self, other: Cues) -> Cues:
+        """These people and those of ``other``."""
+        return Cues(
+            *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in dataclasses.fields(self))
+        )
+
+
+def stature_px(joints_px: F32, seen: F32) -> F32:
+    """Body height in pixels from the limbs that are seen, float32 (P,).
+
+    Each limb, divided by its usual share of body height, gives a guess that foreshortening can only make too small; the
+    second largest is taken, since one limb may be false. Without limbs the extent of the joints stands in.
+    """
+    length = np.linalg.norm(joints_px[:, _LIMB_TO] - joints_px[:, _LIMB_FROM], axis=-1)
+    known = (seen[:, _LIMB_TO] > 0) & (seen[:, _LIMB_FROM] > 0)
+    guess = np.sort(np.where(known, length / _LIMB_SHARE, 0), axis=1)
+    limb = np.where(guess[:, -2] > 0, guess[:, -2], guess[:, -1])
+    mask = seen[..., None] > 0
+    extent = np.where(mask, joints_px, -np.inf).max(1, initial=-1e9) - np.where(mask, joints_px, np.inf).min(
+        1, initial=1e9
+    )
+    return np.maximum(np.where(limb > 0, limb, extent.max(1, initial=0)), _MIN_STATURE_PX).astype(np.float32)
+
+
+def observe(detections: Detections, poses: Poses, image_bgr: U8 | None) -> Cues:
+    """The cues of one frame's people, row for row; without a picture nobody has colours."""
+    joints, seen = detections.joints_px, detections.confidence
+    people = len(detections)
+    if image_bgr is None:
+        colours = np.zeros((people, len(appearance.PARTS), appearance.CHANNELS * appearance.BINS), np.float32)
+        weight = np.zeros((people, len(appearance.PARTS)), np.float32)
+    else:
+        colours, weight = appearance.describe(image_bgr, joints, seen)
+    trust = np.where(poses.inferred, 0, poses.confidence).astype(np.float32)
+    return Cues(joints, seen, stature_px(joints, seen), poses.joints_m, trust, poses.root_m, colours, weight)
