@@ -125,10 +125,17 @@ def network_size(frame_px: tuple[int, int], input_px: tuple[int, int], multiple:
     return sides[0], sides[1]
 
 
-def net_from_frame(frame_px: tuple[int, int], net_px: tuple[int, int]) -> F64:
-    """Affine map (2, 3) from frame pixels to network pixels: aspect kept, at the top left, rest is padding."""
+def fitted_size(frame_px: tuple[int, int], net_px: tuple[int, int]) -> tuple[int, int]:
+    """Width and height [px] of the frame inside the network's picture: as large as fits, aspect kept, whole pixels."""
     scale = min(net_px[0] / frame_px[0], net_px[1] / frame_px[1])
-    return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
+    width, height = (max(1, round(side * scale)) for side in frame_px)
+    return min(width, net_px[0]), min(height, net_px[1])
+
+
+def net_from_frame(frame_px: tuple[int, int], net_px: tuple[int, int]) -> F64:
+    """Affine map (2, 3) from frame pixels to network pixels: resized to ``fitted_size``, at the top left."""
+    sx, sy = (small / large for small, large in zip(fitted_size(frame_px, net_px), frame_px, strict=True))
+    return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2]])
 
 
 def frame_from_map(frame_px: tuple[int, int], net_px: tuple[int, int], stride: int) -> F64:
@@ -137,9 +144,9 @@ def frame_from_map(frame_px: tuple[int, int], net_px: tuple[int, int], stride: i
     Cell i covers the network's pixels stride * i .. stride * i + stride - 1, so its centre is at
     stride * i + (stride - 1) / 2.
     """
-    scale = net_from_frame(frame_px, net_px)[0, 0]
-    shift = ((stride - 1) / 2 + 0.5) / scale - 0.5
-    return np.array([[stride / scale, 0, shift], [0, stride / scale, shift]])
+    sx, sy = net_from_frame(frame_px, net_px)[[0, 1], [0, 1]]
+    half = stride / 2
+    return np.array([[stride / sx, 0, half / sx - 0.5], [0, stride / sy, half / sy - 0.5]])
 
 
 def apply_affine(points: np.ndarray, affine: np.ndarray) -> np.ndarray:

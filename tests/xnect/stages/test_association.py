@@ -1,0 +1,144 @@
+"""Maps drawn from known people must decode to those people."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xnect.codec.heatmaps import draw_heatmaps, find_peaks
+from xnect.codec.pafs import draw_pafs
+from xnect.config import DetectionConfig
+from xnect.geometry import apply_affine, frame_from_map
+from xnect.skeleton.joints import LIMBS
+from xnect.stages.association import associate, read_encoding
+from xnect.structures import PoseMaps
+
+#: A standing person, x right, y down, in body heights from the neck.
+STANDING = np.array([
+    [0, -0.12], [0, 0],
+    [-0.11, 0], [-0.14, 0.18], [-0.15, 0.33], [0.11, 0], [0.14, 0.18], [0.15, 0.33],
+    [-0.06, 0.3], [-0.07, 0.54], [-0.07, 0.78], [0.06, 0.3], [0.07, 0.54], [0.07, 0.78],
+])  # fmt: skip
+FRAME, NET = (640, 400), (512, 320)
+
+
+def maps_of(joints_px, seen, encoding=None, frame=FRAME, net=NET):
+    """The ideal maps of people given in frame pixels."""
+    to_frame = frame_from_map(frame, net, 8)
+    cells = (joints_px - to_frame[:, 2]) / to_frame[0, 0]
+    shape = (net[1] // 8, net[0] // 8)
+    sigma = np.full(len(cells), 0.8)
+    heat = draw_heatmaps(cells, seen, sigma, shape)
+    return PoseMaps(heat, draw_pafs(cells, seen, sigma, LIMBS, shape), encoding, to_frame)
+
+
+def crowd(count, height_px=220.0):
+    """Standing people side by side, (P, 14, 2) [px]."""
+    centres = np.stack([np.linspace(70, 570, count), np.full(count, 120.0)], 1)
+    return centres[:, None] + STANDING * height_px
+
+
+def matched(found, truth):
+    """Rows of ``found`` nearest to each true person."""
+    cost = np.linalg.norm(found.joints_px[:, None, 1] - truth[None, :, 1], axis=-1)
+    return cost.argmin(0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 7])
+def test_people_come_back(count):
+    truth = crowd(count)
+    found = associate(maps_of(truth, np.ones((count, 14), bool)), DetectionConfig())
+    assert len(found) == count
+    error = np.linalg.norm(found.joints_px[matched(found, truth)] - truth, axis=-1)
+    assert error.max() < 0.7  # px of the frame, on a map of 10 px cells
+    assert (found.confidence > 0.85).all()
+
+
+def test_missing_joints_stay_missing():
+    seen = np.ones((2, 14), bool)
+    seen[0, [4, 10]] = False
+    seen[1, 8:] = False
+    truth = crowd(2)
+    found = associate(maps_of(truth, seen), DetectionConfig())
+    rows = matched(found, truth)
+    assert ((found.confidence[rows] > 0) == seen).all()
+    assert (found.joints_px[rows][~seen] == 0).all()
+
+
+def test_crossing_limbs_go_to_their_owners():
+    # two people so near to each other that the nearest elbow of a shoulder is often the other one's
+    truth = crowd(2)
+    truth[1] = truth[0] + [40, 0]
+    found = associate(maps_of(truth, np.ones((2, 14), bool)), DetectionConfig())
+    assert len(found) == 2
+    error = np.linalg.norm(found.joints_px[matched(found, truth)] - truth, axis=-1)
+    assert np.median(error) < 3
+
+
+def test_nobody():
+    shape = (40, 64)
+    maps = PoseMaps(
+        np.zeros((14, *shape), np.float32), np.zeros((13, 2, *shape), np.float32), None, frame_from_map(FRAME, NET, 8)
+    )
+    assert len(associate(maps, DetectionConfig())) == 0
+
+
+def test_noise_alone_gives_finite_people_within_limits():
+    rng = np.random.default_rng(0)
+    heat = rng.random((14, 40, 64), dtype=np.float32)
+    pafs = rng.normal(size=(13, 2, 40, 64)).astype(np.float32)
+    found = associate(PoseMaps(heat, pafs, None, frame_from_map(FRAME, NET, 8)), DetectionConfig(max_people=4))
+    assert len(found) <= 4
+    assert np.isfinite(found.joints_px).all()
+    assert (np.diff(found.score) <= 0).all()
+
+
+def test_nan_maps_give_nobody():
+    heat = np.full((14, 40, 64), np.nan, np.float32)
+    maps = PoseMaps(heat, np.full((13, 2, 40, 64), np.nan, np.float32), None, frame_from_map(FRAME, NET, 8))
+    assert len(associate(maps, DetectionConfig())) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(x=st.floats(2, 60), y=st.floats(2, 36), sigma=st.floats(0.6, 1.2), height=st.floats(0.3, 1))
+def test_peak_position_is_that_of_the_gaussian(x, y, sigma, height):
+    heat = draw_heatmaps(np.array([[[x, y]]]), np.ones((1, 1), bool), np.array([sigma]), (40, 64)) * np.float32(height)
+    peaks, counts = find_peaks(heat, 0.1, 8)
+    assert counts[0] == 1
+    assert np.abs(peaks[0, 0, :2] - [x, y]).max() < 0.02
+
+
+def test_a_plateau_is_one_peak():
+    heat = np.zeros((1, 9, 9), np.float32)
+    heat[0, 4, 4:6] = 0.8
+    heat[0, 5, 4:6] = 0.8
+    assert find_peaks(heat, 0.1, 8)[1][0] == 1
+
+
+def test_highest_peaks_are_kept():
+    heat = np.zeros((1, 20, 40), np.float32)
+    heights = np.linspace(0.2, 0.9, 10).astype(np.float32)
+    heat[0, 10, 2:40:4] = heights
+    peaks, counts = find_peaks(heat, 0.1, 4)
+    assert counts[0] == 4
+    np.testing.assert_allclose(peaks[0, :, 2], heights[::-1][:4])
+
+
+def test_encoding_is_read_at_the_joints():
+    rows, columns = np.mgrid[:40, :64].astype(np.float32)
+    encoding = np.stack([columns, rows, *[rows * 0 + k for k in range(61)]]).astype(np.float32)
+    truth = crowd(2)
+    seen = np.ones((2, 14), bool)
+    seen[1, 13] = False
+    found = associate(maps_of(truth, seen, encoding), DetectionConfig())
+    read = found.encoding[matched(found, truth)]
+    cells = apply_affine(read[..., :2], frame_from_map(FRAME, NET, 8))
+    assert np.abs(cells - truth)[seen].max() < 0.8
+    assert (read[1, 13] == 0).all()
+    assert (read[0, 0, 2:] == np.arange(61)).all()
+
+
+def test_encoding_at_the_border_stays_inside():
+    encoding = np.ones((63, 40, 64), np.float32)
+    corners = np.array([[[-0.4, -0.4], [63.4, 39.4]]])
+    assert (read_encoding(encoding, corners, np.ones((1, 2), bool)) == 1).all()

@@ -1,0 +1,274 @@
+"""One frame's way through all stages, as one plain call: no thread, no clock of its own, no drawing."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from xnect.config import CameraConfig, DetectionConfig, FitConfig, NetworkConfig, PipelineConfig
+from xnect.errors import ShapeError, XnectError
+from xnect.geometry import camera_from_fov, scaled
+from xnect.stages.association import associate
+from xnect.stages.fit import SkeletonFitter
+from xnect.stages.lifting import Lifter
+from xnect.structures import (
+    STATE_NAMES,
+    U8,
+    Bodies,
+    Camera,
+    Detections,
+    Frame,
+    FrameResult,
+    Person,
+    PoseMaps,
+    Tracks,
+)
+from xnect.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Frames without a time of their own are taken to come at this rate [1/s].
+_DEFAULT_FPS = 30.0
+#: Field of view along the longer side where nothing is known of the camera [degrees].
+DEFAULT_FOV_DEG = 60.0
+
+
+class Detector2D(Protocol):
+    """Finds people's 2D joints in a picture: our own Stage I, or anybody else's network behind an adapter."""
+
+    def __call__(self, image_bgr: U8) -> Detections:
+        """A BGR picture uint8 (H, W, 3) -> people, joints in its pixels."""
+        ...
+
+
+class StageOne:
+    """Our own Stage I as a ``Detector2D``: network, then association.
+
+    Attributes:
+        last_maps: The maps of the last picture, for those who want to see inside; None before the first.
+        description: Network, device and precision in words.
+    """
+
+    def __init__(self, network: Callable[[U8], PoseMaps], config: DetectionConfig, description: str = "") -> None:
+        self.network, self.config, self.description = network, config, description
+        self.last_maps: PoseMaps | None = None
+        self.timings_ms: dict[str, float] = {}
+
+    def __call__(self, image_bgr: U8) -> Detections:
+        """People of one picture."""
+        start = time.perf_counter()
+        self.last_maps = self.network(image_bgr)
+        middle = time.perf_counter()
+        people = associate(self.last_maps, self.config)
+        self.timings_ms = {"network": (middle - start) * 1e3, "association": (time.perf_counter() - middle) * 1e3}
+        return people
+
+
+class MotionCapture:
+    """Frames in, people out.
+
+    The same frames give the same results, whatever runs beside. Only identity, skeleton fit and filters remember
+    earlier frames; ``reset`` makes them forget.
+    """
+
+    def __init__(
+        self,
+        device: str = "auto",
+        precision: str = "auto",
+        weights: str | Path | None = None,
+        input_size: tuple[int, int] = (512, 320),
+        max_people: int = 10,
+        camera: Camera | None = None,
+        height_m: float | None = None,
+        static_images: bool = False,
+        *,
+        config: PipelineConfig | None = None,
+        detector: Detector2D | None = None,
+    ) -> None:
+        """Load the networks.
+
+        Args:
+            device: "auto", "cpu", "cuda" or "cuda:N".
+            precision: "auto", "fp32", "bf16", "fp16" or "int8".
+            weights: Stage I's weights file, None = the one that ships.
+            input_size: Width and height of the network's picture [px], multiples of 16; a frame of another shape gets
+                its own shape at this area.
+            max_people: The best so many people of a frame are kept.
+            camera: Intrinsics; None = those of ``config.camera``, else a field of view of 60 degrees.
+            height_m: Body height for metric scale [m], None = an average adult's.
+            static_images: Every picture stands alone: no ids over time, no filters, no warm start.
+            config: All settings at once; then the arguments above (but camera) must be left alone.
+            detector: 2D joints from elsewhere instead of our own Stage I.
+
+        Raises:
+            WeightsError: No usable weights, or a device or precision that is not there.
+            ConfigError: A setting out of range.
+        """
+        if config is None:
+            config = PipelineConfig(
+                network=NetworkConfig(device, precision, None if weights is None else str(weights), input_size),
+                detection=DetectionConfig(max_people=max_people),
+                fit=FitConfig(height_m=height_m),
+                static_images=static_images,
+            )
+        self._given_camera = camera
+        self._camera: Camera | None = None
+        self._detector = detector if detector is not None else _own_stage_one(config)
+        self._lifter = Lifter()
+        self._index = -1
+        self._apply(config)
+
+    @classmethod
+    def from_config(
+        cls, config: PipelineConfig, camera: Camera | None = None, detector: Detector2D | None = None
+    ) -> MotionCapture:
+        """The same from a settings object."""
+        return cls(config=config, camera=camera, detector=detector)
+
+    def _apply(self, config: PipelineConfig) -> None:
+        self.config = config
+        self._tracker = Tracker(config.tracking)
+        self._fitter = SkeletonFitter(config.fit, config.filters)
+        if isinstance(self._detector, StageOne):
+            self._detector.config = config.detection
+        self._camera = None
+
+    @property
+    def last_maps(self) -> PoseMaps | None:
+        """Stage I's maps of the last frame, None before the first and with a foreign detector."""
+        return self._detector.last_maps if isinstance(self._detector, StageOne) else None
+
+    @property
+    def description(self) -> str:
+        """What finds the 2D joints: network, device, precision."""
+        return str(getattr(self._detector, "description", type(self._detector).__name__))
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Take new settings from the next frame on; the network is loaded again only where its settings changed.
+
+        Raises:
+            WeightsError: As the constructor; then the old settings stay.
+        """
+        if config == self.config:
+            return
+        if isinstance(self._detector, StageOne) and config.network != self.config.network:
+            self._detector = _own_stage_one(config)
+        if config.tracking == self.config.tracking and config.static_images == self.config.static_images:
+            tracker = self._tracker
+            self._apply(config)
+            self._tracker = tracker
+        else:
+            self._apply(config)
+
+    def reset(self) -> None:
+        """Forget people and filters, as before a new source."""
+        self._tracker.reset()
+        self._fitter.reset()
+        self._index = -1
+        self._camera = None
+
+    def rescale(self) -> None:
+        """Measure everybody's bone lengths anew from the next frames."""
+        self._fitter.rescale()
+
+    def __call__(self, frame: Frame | U8, timestamp: float | None = None) -> FrameResult:
+        """Find everybody in one frame.
+
+        Args:
+            frame: A ``Frame``, or a BGR picture uint8 (H, W, 3) as OpenCV gives it.
+            timestamp: Capture time [s] of a bare picture; None = 1/30 s after the last one.
+
+        Raises:
+            ShapeError: Not such a picture, or an empty one.
+            XnectError: The time is not a finite number.
+        """
+        frame = self._as_frame(frame, timestamp)
+        start = time.perf_counter()
+        camera = self._camera_for(frame.size_px)
+        if self.config.static_images:
+            self._tracker.reset()
+            self._fitter.reset()
+        people = self._detector(frame.image_bgr)
+        timings = dict(getattr(self._detector, "timings_ms", {})) or {"detection": (time.perf_counter() - start) * 1e3}
+        clock = time.perf_counter()
+        poses = self._lifter(people, camera)
+        timings["lifting"], clock = _since(clock)
+        tracks = self._tracker(people, poses, frame.image_bgr, frame.timestamp_s)
+        timings["identity"], clock = _since(clock)
+        bodies = self._fitter(tracks, people, poses, camera, frame.timestamp_s)
+        timings["fit"], clock = _since(clock)
+        timings["total"] = (clock - start) * 1e3
+        return FrameResult(frame.index, frame.timestamp_s, as_people(tracks, people, bodies), timings, camera)
+
+    def _as_frame(self, frame: Frame | U8, timestamp: float | None) -> Frame:
+        if not isinstance(frame, Frame):
+            image = np.ascontiguousarray(frame)
+            when = (self._index + 1) / _DEFAULT_FPS if timestamp is None else float(timestamp)
+            frame = Frame(self._index + 1, when, image.view() if image is frame else image)
+        if not math.isfinite(frame.timestamp_s):
+            raise XnectError(f"frame {frame.index}: the time {frame.timestamp_s} is not a finite number")
+        if min(frame.size_px) < 2:
+            raise ShapeError(f"a picture of {frame.size_px[0]}x{frame.size_px[1]} px is too small")
+        self._index = frame.index
+        return frame
+
+    def _camera_for(self, size_px: tuple[int, int]) -> Camera:
+        if self._camera is None or self._camera.size_px != size_px:
+            if self._given_camera is not None:
+                self._camera = scaled(self._given_camera, size_px)
+            else:
+                self._camera = _configured_camera(self.config.camera, size_px)
+        return self._camera
+
+
+def _since(clock: float) -> tuple[float, float]:
+    now = time.perf_counter()
+    return (now - clock) * 1e3, now
+
+
+def _own_stage_one(config: PipelineConfig) -> StageOne:
+    from xnect.stages.network import load_network  # torch takes seconds to import
+
+    network = load_network(None, config.network)
+    return StageOne(network, config.detection, network.description)
+
+
+def _configured_camera(config: CameraConfig, size_px: tuple[int, int]) -> Camera:
+    if config.fx_px is not None:
+        fov = 2 * math.degrees(math.atan(max(size_px) / 2 / config.fx_px))
+        return camera_from_fov(size_px, fov, estimated=False)
+    return camera_from_fov(size_px, config.fov_deg or DEFAULT_FOV_DEG, estimated=config.fov_deg is None)
+
+
+def as_people(tracks: Tracks, people: Detections, bodies: Bodies) -> tuple[Person, ...]:
+    """Everyone seen in this frame as ``Person`` objects, ascending by id."""
+    joints = people.joints_px
+    seen = people.confidence > 0
+    low = np.where(seen[..., None], joints, np.inf).min(1, initial=np.inf)
+    high = np.where(seen[..., None], joints, -np.inf).max(1, initial=-np.inf)
+    boxes = np.concatenate([low, high], 1).astype(np.float32)
+    return tuple(
+        Person(
+            id=int(tracks.ids[t]),
+            joints_2d=joints[r],
+            confidence_2d=people.confidence[r],
+            joints_3d=bodies.joints_m[t],
+            inferred=bodies.inferred[t],
+            angles=bodies.angles_rad[t],
+            root=(bodies.root_position_m[t], bodies.root_rotation[t]),
+            box=boxes[r],
+            score=float(people.score[r]),
+            state=STATE_NAMES[tracks.state[t]],
+            offsets=bodies.offsets_m[t],
+        )
+        for t, r in enumerate(tracks.row.tolist())
+        if r >= 0
+    )
+
+
+__all__ = ["Detector2D", "MotionCapture", "StageOne", "as_people"]

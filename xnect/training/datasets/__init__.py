@@ -1,0 +1,1 @@
+"""Labelled pictures in memory, one module per kind of data set."""

@@ -1,0 +1,150 @@
+"""Photos with 2D joints in COCO's layout: a JSON of labels with 13 joints and zip shards (or folders) of pictures."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from xnect.errors import FormatError
+from xnect.training.datasets.store import MAX_PEOPLE, Store
+
+#: Pictures whose id is a multiple of this are held out for tuning (COCO pictures only).
+HELD_OUT_EVERY = 10
+#: Ids from here on are LSP-extended pictures: one labelled person each, never held out.
+LSP_IDS = 10_000_000
+
+
+def is_held_out(image_id: int) -> bool:
+    """Whether a picture is kept for tuning and never trained on."""
+    return image_id < LSP_IDS and image_id % HELD_OUT_EVERY == 0
+
+
+def joints_14(annotation: dict[str, Any]) -> np.ndarray:
+    """The 14 joints of an annotation, float32 (14, 3): x, y, labelled.
+
+    The neck is the annotation's own where the source marks one, else the middle of the shoulders; a nose that was only
+    guessed stands in where none is labelled.
+    """
+    given = np.asarray(annotation["keypoints"], np.float32).reshape(13, 3)
+    nose = given[:1].copy()
+    if not nose[0, 2] and annotation.get("nose_guess"):
+        nose[0] = annotation["nose_guess"]
+    neck = np.zeros((1, 3), np.float32)
+    if given[1, 2] and given[4, 2]:
+        neck[0] = (given[1] + given[4]) / 2
+    joints = np.concatenate([nose, neck, given[1:]])
+    joints[:, 2] = joints[:, 2] > 0
+    return joints
+
+
+class Shards:
+    """Finds pictures by file name in zip files and folders."""
+
+    def __init__(self, places: list[Path]) -> None:
+        self._where: dict[str, tuple[Path, str]] = {}
+        self._zips: dict[Path, zipfile.ZipFile] = {}
+        for place in places:
+            if place.is_dir():
+                self._where.update({p.name: (p, "") for p in place.rglob("*") if p.is_file()})
+                continue
+            try:
+                self._zips[place] = zipfile.ZipFile(place)
+            except (OSError, zipfile.BadZipFile) as error:
+                raise FormatError(f"{place} is no readable zip file: {error}") from error
+            self._where.update({Path(n).name: (place, n) for n in self._zips[place].namelist()})
+
+    def __contains__(self, name: str) -> bool:
+        return Path(name).name in self._where
+
+    def read(self, name: str) -> bytes:
+        """The file's bytes."""
+        place, inner = self._where[Path(name).name]
+        return self._zips[place].read(inner) if inner else place.read_bytes()
+
+
+def load_labels(path: Path) -> dict[str, Any]:
+    """A COCO-style JSON with 13 joints; raises FormatError where it is something else."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        _ = data["images"], data["annotations"]
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path} is no COCO-style label file") from error
+    return dict(data)
+
+
+def load_people(folder: Path, side: int = 288, held_out: bool = False, limit: int | None = None) -> Store:
+    """The people pack ``folder`` (train13.json and its shards) as tensors on the CPU.
+
+    Args:
+        folder: Where the labels and shards lie.
+        side: The longer side of each picture is brought to this [px].
+        held_out: The part for tuning instead of the part for training.
+        limit: Only so many pictures, spread over the set (for trials).
+
+    Raises:
+        FormatError: Labels or shards cannot be read, or no picture was found.
+    """
+    data = load_labels(folder / "train13.json")
+    shards = Shards(sorted(folder.glob("train_*.zip")) or [folder])
+    images = [i for i in data["images"] if i["file_name"] in shards and is_held_out(i["id"]) == held_out]
+    if limit:
+        images = images[:: max(1, len(images) // limit)][:limit]
+    if not images:
+        raise FormatError(f"no labelled picture found in {folder}")
+    people: dict[int, list[dict[str, Any]]] = {}
+    for annotation in data["annotations"]:
+        people.setdefault(annotation["image_id"], []).append(annotation)
+    store = _empty(len(images), side)
+
+    def decode(row: int) -> None:
+        image = images[row]
+        pixels = cv2.imdecode(np.frombuffer(shards.read(image["file_name"]), np.uint8), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise FormatError(f"{image['file_name']} cannot be decoded")
+        scale = side / max(pixels.shape[:2])
+        size = [max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))]
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        store.pictures[row, :, : size[1], : size[0]] = torch.from_numpy(pixels[..., ::-1].copy()).permute(2, 0, 1)
+        _fill_labels(store, row, image, people.get(image["id"], []), scale, size)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(tqdm(pool.map(decode, range(len(images))), total=len(images), desc="pictures", unit=""))
+    return store
+
+
+def _empty(count: int, side: int) -> Store:
+    return Store(
+        pictures=torch.zeros(count, 3, side, side, dtype=torch.uint8),
+        size=torch.zeros(count, 2),
+        joints=torch.zeros(count, MAX_PEOPLE, 14, 3),
+        boxes=torch.zeros(count, MAX_PEOPLE, 4),
+        ignore=torch.zeros(count, MAX_PEOPLE, dtype=torch.bool),
+        complete=torch.zeros(count, dtype=torch.bool),
+        ids=torch.zeros(count, dtype=torch.int64),
+    )
+
+
+def _fill_labels(
+    store: Store, row: int, image: dict[str, Any], people: list[dict[str, Any]], scale: float, size: list[int]
+) -> None:
+    store.size[row] = torch.tensor(size)
+    store.complete[row] = bool(image.get("complete", True))
+    store.ids[row] = image["id"]
+    people = sorted(people, key=lambda a: -a["bbox"][2] * a["bbox"][3])[:MAX_PEOPLE]
+    for k, annotation in enumerate(people):
+        store.boxes[row, k] = torch.tensor(annotation["bbox"]) * scale
+        store.ignore[row, k] = bool(annotation.get("ignore") or annotation.get("iscrowd"))
+        if not store.ignore[row, k]:
+            joints = joints_14(annotation)
+            joints[:, :2] = (joints[:, :2] * scale) * joints[:, 2:]
+            store.joints[row, k] = torch.from_numpy(joints)

@@ -1,0 +1,263 @@
+"""Augmentation on the training device: random views of pictures, pasted over one another, and photometric noise.
+
+Every tensor stays on the device of the store; the only random numbers are torch's, so that a seeded run repeats.
+Coordinates are in pixels of the crop with pixel centres at integers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from xnect.skeleton.joints import FLIP_2D, LIMBS
+from xnect.training.datasets.store import Store
+
+#: Where a limb's affinity field lands when the picture is mirrored.
+FLIP_LIMBS = [LIMBS.index((int(FLIP_2D[a]), int(FLIP_2D[b]))) for a, b in LIMBS]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewConfig:
+    """How far views stray.
+
+    Attributes:
+        size: Side of the square crops [px], a multiple of 16.
+        person_low, person_high: Size of the focal person in a crop, as shares of the crop's side (log-uniform).
+        scale_low, scale_high: Limits of the picture's magnification.
+        rotation_deg: Largest rotation, applied to ``rotated`` of the views.
+        rotated: Share of the views that are rotated.
+        drift: How far the focal person may lie off the centre, in half sides of the crop.
+        layers: Most pictures pasted over one another in one crop.
+    """
+
+    size: int = 256
+    person_low: float = 0.18
+    person_high: float = 1.25
+    scale_low: float = 0.25
+    scale_high: float = 2.6
+    rotation_deg: float = 35.0
+    rotated: float = 0.6
+    drift: float = 0.55
+    layers: int = 3
+
+
+@dataclass(slots=True)
+class Crops:
+    """A batch of training crops with what is known about them.
+
+    Attributes:
+        images: float32 (B, 3, S, S), RGB, 0 to 1.
+        joints: float32 (B, P, 14, 3): x, y [px], known.
+        boxes: float32 (B, P, 4): x0, y0, x1, y1 [px]; empty where there is no person.
+        ignore: bool (B, P).
+        known: float32 (B, 1, S/8, S/8): 1 where the absence of people is certain.
+        soft: float32 (B, 40, S/8, S/8) or None: a teacher's maps in the crop.
+    """
+
+    images: torch.Tensor
+    joints: torch.Tensor
+    boxes: torch.Tensor
+    ignore: torch.Tensor
+    known: torch.Tensor
+    soft: torch.Tensor | None
+
+
+def _uniform(low: float, high: float, *shape: int, device: torch.device) -> torch.Tensor:
+    return low + (high - low) * torch.rand(*shape, device=device)
+
+
+def random_affine(
+    store: Store, rows: torch.Tensor, focal: torch.Tensor, config: ViewConfig, drift: float
+) -> torch.Tensor:
+    """Affine maps (B, 2, 3) picture -> crop that bring one person to a random size and place, turned and mirrored.
+
+    Also returns which views are mirrored, bool (B,).
+    """
+    device, count = store.device, len(rows)
+    pick = (focal.float() * torch.rand(count, focal.shape[1], device=device)).argmax(1)
+    box = store.boxes[rows, pick]
+    none = box[:, 2] <= 0  # a picture without people: the picture itself is the subject
+    whole = torch.cat([torch.zeros_like(store.size[rows]), store.size[rows]], 1)
+    box = torch.where(none[:, None], whole, box)
+    extent = box[:, 2:].amax(1).clamp(min=16)
+    ratio = config.person_high / config.person_low
+    target = config.size * config.person_low * ratio ** torch.rand(count, device=device)
+    scale = (target / extent).clamp(config.scale_low, config.scale_high)
+    angle = _uniform(-1, 1, count, device=device) * math.radians(config.rotation_deg)
+    angle = angle * (torch.rand(count, device=device) < config.rotated)
+    centre = box[:, :2] + box[:, 2:] / 2
+    centre = centre + _uniform(-1, 1, count, 2, device=device) * (drift * config.size / 2 / scale)[:, None]
+    mirrored = torch.rand(count, device=device) < 0.5
+    sign = torch.where(mirrored, -1.0, 1.0)
+    c, s = torch.cos(angle) * scale, torch.sin(angle) * scale
+    linear = torch.stack([torch.stack([c * sign, -s * sign], 1), torch.stack([s, c], 1)], 1)
+    shift = (config.size - 1) / 2 - torch.einsum("bij,bj->bi", linear, centre)
+    return torch.cat([linear, shift[:, :, None]], 2), mirrored
+
+
+def _sources(affine: torch.Tensor, cells: int, stride: int) -> torch.Tensor:
+    """Where each cell centre of the crop lies in the picture, (B, cells, cells, 2) [px]."""
+    inverse = torch.linalg.inv(affine[:, :, :2])
+    line = torch.arange(cells, device=affine.device) * stride + (stride - 1) / 2
+    x, y = torch.meshgrid(line, line, indexing="xy")
+    grid = torch.stack([x, y], -1)[None] - affine[:, None, None, :, 2]
+    return torch.einsum("bij,bhwj->bhwi", inverse, grid)
+
+
+def _warp(pictures: torch.Tensor, source: torch.Tensor, side: int) -> torch.Tensor:
+    """Bilinear look-up of (B, C, s, s) at (B, h, w, 2), given in pixels of a side x side picture."""
+    return F.grid_sample(pictures, (source + 0.5) * (2 / side) - 1, mode="bilinear", align_corners=False)
+
+
+@dataclass(slots=True)
+class _View:
+    pixels: torch.Tensor
+    inside: torch.Tensor
+    joints: torch.Tensor
+    boxes: torch.Tensor
+    ignore: torch.Tensor
+    complete: torch.Tensor
+    soft: torch.Tensor | None
+
+
+def _view(store: Store, rows: torch.Tensor, focal: torch.Tensor, config: ViewConfig, drift: float) -> _View:
+    affine, mirrored = random_affine(store, rows, focal, config, drift)
+    source = _sources(affine, config.size, 1)
+    size = store.size[rows][:, None, None]
+    inside = ((source > -0.5) & (source < size - 0.5)).all(-1)[:, None]
+    pixels = _warp(store.pictures[rows].float(), source, store.side) / 255
+    joints = store.joints[rows]
+    xy = torch.einsum("bij,bpkj->bpki", affine[:, :, :2], joints[..., :2]) + affine[:, None, None, :, 2]
+    joints = torch.cat([xy, joints[..., 2:]], -1)
+    joints = torch.where(mirrored[:, None, None, None], joints[:, :, FLIP_2D.tolist()], joints)
+    box = store.boxes[rows]
+    corners = box[..., None, :2] + box[..., None, 2:] * box.new_tensor([[0, 0], [1, 0], [0, 1], [1, 1]])
+    corners = torch.einsum("bij,bpkj->bpki", affine[:, :, :2], corners) + affine[:, None, None, :, 2]
+    boxes = torch.cat([corners.amin(2), corners.amax(2)], -1) * (box[..., 2:3] > 0)
+    soft = None
+    if store.soft_maps is not None:
+        maps = (store.soft_maps[rows].float() - 0.0) / 255
+        soft = _turned_soft(_warp(maps, _sources(affine, config.size // 8, 8), store.side), affine, mirrored)
+    return _View(pixels, inside, joints, boxes, store.ignore[rows], store.complete[rows], soft)
+
+
+def _turned_soft(maps: torch.Tensor, affine: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
+    """A teacher's maps after the view's rotation and mirroring: vectors turn, left and right change places."""
+    heat, paf = maps[:, : len(FLIP_2D)], maps[:, len(FLIP_2D) :] * 2 - 1
+    paf = paf.unflatten(1, (len(LIMBS), 2))
+    unit = affine[:, :, :2] / affine[:, :, :2].norm(dim=1, keepdim=True)
+    paf = torch.einsum("bij,bljhw->blihw", unit, paf)
+    m = mirrored[:, None, None, None]
+    heat = torch.where(m, heat[:, FLIP_2D.tolist()], heat)
+    paf = torch.where(m[..., None], paf[:, FLIP_LIMBS], paf)
+    return torch.cat([heat, paf.flatten(1, 2)], 1)
+
+
+def _hide_covered(view: _View, covered: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Joints outside the crop or under another picture become unknown; people wholly under one vanish."""
+    cell = view.joints[..., :2].round().long().clamp(0, size - 1)
+    batch = torch.arange(len(covered), device=covered.device)[:, None, None]
+    under = covered[batch, 0, cell[..., 1], cell[..., 0]]
+    xy = view.joints[..., :2]
+    seen = (xy > -0.5).all(-1) & (xy < size - 0.5).all(-1) & ~under
+    middle = ((view.boxes[..., :2] + view.boxes[..., 2:]) / 2).long().clamp(0, size - 1)
+    gone = covered[batch[:, :, 0], 0, middle[..., 1], middle[..., 0]] & ~(seen & (view.joints[..., 2] > 0)).any(-1)
+    joints = torch.cat([xy, view.joints[..., 2:] * seen[..., None]], -1)
+    return joints, view.boxes * ~gone[..., None]
+
+
+def draw_crops(store: Store, rows: torch.Tensor, pool: torch.Tensor, focal: torch.Tensor, config: ViewConfig) -> Crops:
+    """Crops of the pictures ``rows``, what they leave free filled with pictures drawn from ``pool``.
+
+    Labelled photos with several people are scarce: a crop that shows two or three pictures has several people, cut and
+    covered as in a crowd.
+
+    Args:
+        store: The pictures.
+        rows: The top picture of each crop, int64 (B,).
+        pool: Rows to draw the pictures underneath from, int64.
+        focal: ``store.focal_people()``.
+        config: How far views stray.
+    """
+    device, count, size = store.device, len(rows), config.size
+    cells = size // 8
+    images = torch.rand(count, 3, 1, 1, device=device).expand(count, 3, size, size)
+    covered = torch.zeros(count, 1, size, size, dtype=torch.bool, device=device)
+    known = torch.ones(count, 1, cells, cells, device=device)
+    soft = None
+    people: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    for layer in range(1 + int(torch.randint(config.layers, (), device="cpu"))):
+        if layer:
+            rows = pool[torch.randint(len(pool), (count,), device=device)]
+        view = _view(store, rows, focal[rows], config, config.drift if layer == 0 else 1.0)
+        fresh = view.inside & ~covered
+        images = torch.where(fresh, view.pixels, images)
+        joints, boxes = _hide_covered(view, covered, size)
+        told = boxes_mask(boxes, cells, 12.0).any(1, keepdim=True)
+        fresh_cells = fresh[..., 4::8, 4::8]
+        known = torch.where(fresh_cells, (view.complete[:, None, None, None] | told).float(), known)
+        if view.soft is not None:
+            soft = torch.where(fresh_cells, view.soft, torch.zeros_like(view.soft) if soft is None else soft)
+        covered = covered | view.inside
+        people.append((joints, boxes, view.ignore))
+    joints, boxes, ignore = (torch.cat(parts, 1) for parts in zip(*people, strict=True))
+    return Crops(photometric(images), *_packed(joints, boxes, ignore), known, soft)
+
+
+def _packed(joints: torch.Tensor, boxes: torch.Tensor, ignore: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Only as many people rows as the fullest crop needs, people first."""
+    there = (joints[..., 2] > 0).any(-1) | (boxes[..., 2] > boxes[..., 0])
+    order = there.float().argsort(dim=1, descending=True, stable=True)[:, : max(1, int(there.sum(1).max()))]
+    batch = torch.arange(len(joints), device=joints.device)[:, None]
+    return joints[batch, order], boxes[batch, order], ignore[batch, order]
+
+
+def boxes_mask(boxes: torch.Tensor, cells: int, margin: float = 0.0, stride: int = 8) -> torch.Tensor:
+    """Which cell centres lie in which box, bool (B, P, cells, cells); empty boxes hold none."""
+    line = torch.arange(cells, device=boxes.device) * stride + (stride - 1) / 2
+    there = boxes[..., 2] > boxes[..., 0]
+    x = (line > boxes[..., 0, None] - margin) & (line < boxes[..., 2, None] + margin) & there[..., None]
+    y = (line > boxes[..., 1, None] - margin) & (line < boxes[..., 3, None] + margin)
+    return x[..., None, :] & y[..., :, None]
+
+
+def photometric(images: torch.Tensor) -> torch.Tensor:
+    """Exposure, colour cast, saturation, darkness, blur, coarse JPEG blocks and noise; 0 to 1 in and out."""
+    device, count = images.device, len(images)
+    dark = torch.rand(count, 1, 1, device=device) < 0.06
+    gain = _uniform(0.55, 1.4, count, 1, 1, device=device) * torch.where(dark, 0.35, 1.0)
+    saturation = _uniform(0.2, 1.4, count, 1, 1, device=device)
+    mix = gain * (saturation * torch.eye(3, device=device) + (1 - saturation) / 3)
+    cast = _uniform(-0.1, 0.1, count, 3, 1, device=device)
+    images = torch.baddbmm(cast, mix, images.flatten(2)).view_as(images)
+    for share, effect in ((0.2, _blurred), (0.25, jpeg_like)):
+        chosen = torch.nonzero(torch.rand(count, device=device) < share).flatten()
+        if len(chosen):
+            images[chosen] = effect(images[chosen])
+    # uniform noise costs half of what Gaussian noise costs and looks alike at these strengths
+    strength = _uniform(0, 0.07, count, 1, 1, device=device) + 0.05 * dark
+    noise = torch.rand(count, *images.shape[2:], device=device).sub_(0.5).mul_(strength)
+    return images.add_(noise[:, None]).clamp_(0, 1)
+
+
+def _blurred(images: torch.Tensor) -> torch.Tensor:
+    return F.avg_pool2d(images, 3, 1, 1)
+
+
+_DCT = torch.stack(
+    [torch.cos((2 * torch.arange(8) + 1) * k * math.pi / 16) * math.sqrt((1 if k == 0 else 2) / 8) for k in range(8)]
+)
+
+
+def jpeg_like(images: torch.Tensor) -> torch.Tensor:
+    """Block artefacts as of a strongly compressed JPEG: 8 x 8 DCT coefficients rounded to random steps."""
+    count, device = len(images), images.device
+    dct = _DCT.to(device)
+    blocks = images.unflatten(3, (-1, 8)).unflatten(2, (-1, 8)).transpose(3, 4)
+    frequency = torch.arange(8, device=device)
+    step = _uniform(0.01, 0.06, count, 1, 1, 1, 1, 1, device=device) * (1 + frequency[:, None] + frequency)
+    coefficients = (dct @ blocks @ dct.T / step).round() * step
+    return (dct.T @ coefficients @ dct).transpose(3, 4).flatten(4, 5).flatten(2, 3)
