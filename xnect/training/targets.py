@@ -49,12 +49,10 @@ def draw_targets(crops: Crops, stride: int = 8) -> Targets:
     picture, row = present[:, 0], present[:, 1]
     joints, sigma = crops.joints[picture, row], joint_sigma(crops.boxes[picture, row])
     line = torch.arange(cells, device=joints.device) * stride + (stride - 1) / 2
-    heat = _gaussians(joints, sigma, line)
     vectors, on_limb = _limbs(joints, sigma, line)
-    shape = (count, heat.shape[1], cells, cells)
-    heatmaps = heat.new_zeros(shape).index_reduce_(0, picture, heat, "amax")
-    crossing = heat.new_zeros(count, len(LIMBS), cells, cells).index_add_(0, picture, on_limb)
-    pafs = heat.new_zeros(count, len(LIMBS), 2, cells, cells).index_add_(0, picture, vectors)
+    crossing = vectors.new_zeros(count, len(LIMBS), cells, cells).index_add_(0, picture, on_limb)
+    pafs = vectors.new_zeros(count, len(LIMBS), 2, cells, cells).index_add_(0, picture, vectors)
+    heatmaps = _gaussians(crops.joints * ~crops.ignore[..., None, None], joint_sigma(crops.boxes), line).amax(1)
     pafs = pafs / crossing.clamp(min=1)[:, :, None]
     weight = _weights(crops, heatmaps, crossing, cells)
     maps = torch.cat([heatmaps, pafs.flatten(1, 2)], 1)
@@ -71,8 +69,8 @@ def draw_targets(crops: Crops, stride: int = 8) -> Targets:
 
 
 def _gaussians(joints: torch.Tensor, sigma: torch.Tensor, line: torch.Tensor) -> torch.Tensor:
-    """Unit Gaussians of N people's labelled joints, (N, 14, h, w); separable, so drawn as an outer product."""
-    scale = -0.5 / sigma[:, None, None] ** 2
+    """Unit Gaussians of people's labelled joints (..., 14, h, w); separable, so drawn as an outer product."""
+    scale = -0.5 / sigma[..., None, None] ** 2
     x = torch.exp((line - joints[..., 0, None]) ** 2 * scale)
     y = torch.exp((line - joints[..., 1, None]) ** 2 * scale) * (joints[..., 2:] > 0)
     return y[..., :, None] * x[..., None, :]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests_support import crowd
 
 from xnect.codec.heatmaps import draw_heatmaps, find_peaks
 from xnect.codec.pafs import draw_pafs
@@ -13,12 +14,6 @@ from xnect.skeleton.joints import LIMBS
 from xnect.stages.association import associate, read_encoding
 from xnect.structures import PoseMaps
 
-#: A standing person, x right, y down, in body heights from the neck.
-STANDING = np.array([
-    [0, -0.12], [0, 0],
-    [-0.11, 0], [-0.14, 0.18], [-0.15, 0.33], [0.11, 0], [0.14, 0.18], [0.15, 0.33],
-    [-0.06, 0.3], [-0.07, 0.54], [-0.07, 0.78], [0.06, 0.3], [0.07, 0.54], [0.07, 0.78],
-])  # fmt: skip
 FRAME, NET = (640, 400), (512, 320)
 
 
@@ -30,12 +25,6 @@ def maps_of(joints_px, seen, encoding=None, frame=FRAME, net=NET):
     sigma = np.full(len(cells), 0.8)
     heat = draw_heatmaps(cells, seen, sigma, shape)
     return PoseMaps(heat, draw_pafs(cells, seen, sigma, LIMBS, shape), encoding, to_frame)
-
-
-def crowd(count, height_px=220.0):
-    """Standing people side by side, (P, 14, 2) [px]."""
-    centres = np.stack([np.linspace(70, 570, count), np.full(count, 120.0)], 1)
-    return centres[:, None] + STANDING * height_px
 
 
 def matched(found, truth):

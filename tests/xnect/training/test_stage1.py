@@ -1,0 +1,297 @@
+"""Stage I's trainer: targets agree with the codec, views keep labels on their pixels, runs resume exactly."""
+
+import json
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from tests_support import crowd
+
+from xnect.codec.heatmaps import draw_heatmaps
+from xnect.codec.pafs import draw_pafs
+from xnect.config import NetworkConfig
+from xnect.errors import FormatError, WeightsError
+from xnect.skeleton.joints import FLIP_2D, LIMBS
+from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, load_stage1
+from xnect.training import stage1
+from xnect.training.datasets.people import is_held_out, joints_14, load_people
+from xnect.training.datasets.store import MAX_PEOPLE, Store
+from xnect.training.held_out import as_coco, coco_figures
+from xnect.training.loop import LoopConfig, Trainer
+from xnect.training.targets import draw_targets, joint_sigma
+from xnect.training.views import FLIP_LIMBS, Crops, ViewConfig, draw_crops, jpeg_like
+
+
+@pytest.fixture
+def store():
+    """Eight pictures: each joint of each person is a spot in the colour of its number."""
+    count, side = 8, 192
+    rng = np.random.default_rng(3)
+    joints = torch.zeros(count, MAX_PEOPLE, 14, 3)
+    boxes = torch.zeros(count, MAX_PEOPLE, 4)
+    pictures = torch.zeros(count, 3, side, side, dtype=torch.uint8)
+    for n in range(count):
+        image = np.zeros((side, side, 3), np.uint8)
+        people = crowd(2, 110.0) * 0.3 + rng.uniform(-3, 3, (2, 14, 2))
+        for k, person in enumerate(people):
+            for j, (x, y) in enumerate(person):
+                cv2.circle(image, (round(x), round(y)), 2, (60 + 13 * j, 60 + 13 * j, 60 + 13 * j), -1)
+            joints[n, k, :, :2] = torch.from_numpy(person.round())
+            joints[n, k, :, 2] = 1
+            low, high = person.min(0), person.max(0)
+            boxes[n, k] = torch.from_numpy(np.concatenate([low, high - low]))
+        pictures[n] = torch.from_numpy(image).permute(2, 0, 1)
+    return Store(
+        pictures, torch.full((count, 2), float(side)), joints, boxes,
+        torch.zeros(count, MAX_PEOPLE, dtype=torch.bool), torch.ones(count, dtype=torch.bool), torch.arange(count),
+    )  # fmt: skip
+
+
+def crops_of(joints, seen=None, ignore=None, size=256):
+    """Crops with given people and empty pictures."""
+    joints = torch.as_tensor(joints, dtype=torch.float32)
+    if seen is None:
+        seen = torch.ones(joints.shape[:3])
+    full = torch.cat([joints, torch.as_tensor(seen, dtype=torch.float32)[..., None]], -1)
+    boxes = torch.cat([joints.amin(2) - 5, joints.amax(2) + 5], -1)
+    ignore = torch.zeros(joints.shape[:2], dtype=torch.bool) if ignore is None else ignore
+    known = torch.ones(len(joints), 1, size // 8, size // 8)
+    return Crops(torch.zeros(len(joints), 3, size, size), full, boxes, ignore, known, None)
+
+
+def test_targets_are_those_of_the_codec():
+    people = crowd(3, 150.0) * [0.4, 0.8]
+    crops = crops_of(people[None])
+    maps = draw_targets(crops).maps[0].numpy()
+    cells = (people - 3.5) / 8
+    sigma = joint_sigma(crops.boxes)[0].numpy() / 8
+    seen = np.ones((3, 14), bool)
+    np.testing.assert_allclose(maps[:14], draw_heatmaps(cells, seen, sigma, (32, 32)), atol=1e-5)
+    half = np.maximum(sigma, 5 / 8)
+    np.testing.assert_allclose(
+        maps[14:].reshape(13, 2, 32, 32), draw_pafs(cells, seen, half, LIMBS, (32, 32)), atol=1e-4
+    )
+
+
+def test_what_no_label_tells_has_no_weight():
+    people = crowd(2, 150.0)[None] * 0.4
+    seen = np.ones((1, 2, 14))
+    seen[0, 0, 4] = 0
+    ignore = torch.tensor([[False, True]])
+    crops = crops_of(people, seen, ignore)
+    targets = draw_targets(crops)
+    x0, y0, x1, y1 = (crops.boxes[0, 0] / 8).int().tolist()
+    inside = targets.weight[0, :14, y0 + 1 : y1, x0 + 1 : x1]
+    assert (inside[4] == 0).all()
+    assert (inside[5] > 0).all()
+    x0, y0, x1, y1 = (crops.boxes[0, 1] / 8).int().tolist()
+    assert (targets.weight[0, :, y0 + 1 : y1, x0 + 1 : x1] == 0).all()
+    assert (targets.maps[0, :14, y0 + 1 : y1, x0 + 1 : x1] < 0.5).all()
+    assert (targets.weight[0, :, 31, 31] > 0).all()
+
+
+def test_a_teacher_fills_what_labels_leave_open():
+    people = crowd(1, 150.0)[None] * 0.4
+    seen = np.ones((1, 1, 14))
+    seen[0, 0, 4] = 0
+    crops = crops_of(people, seen)
+    crops.soft = torch.full((1, 40, 32, 32), 0.5)
+    targets = draw_targets(crops)
+    x0, y0, x1, y1 = (crops.boxes[0, 0] / 8).int().tolist()
+    assert (targets.maps[0, 4, y0 + 1 : y1, x0 + 1 : x1] == 0.5).all()
+    assert (targets.weight > 0).all()
+    assert targets.maps[0, 0].max() > 0.8
+
+
+def test_views_keep_labels_on_their_spots(store):
+    torch.manual_seed(5)
+    config = ViewConfig(size=256, person_low=0.5, person_high=0.8, layers=1)
+    crops = draw_crops(store, torch.arange(8), torch.arange(8), store.focal_people(), config)
+    background = crops.images.mean(1).flatten(1).median(1).values
+    hits, total = 0, 0
+    for n in range(8):
+        for person in crops.joints[n]:
+            for j in (0, 4, 7, 10, 13):  # ends of the body: no other spot is near
+                x, y, known = person[j].tolist()
+                if known and 3 < x < 252 and 3 < y < 252:
+                    patch = crops.images[n, :, round(y) - 2 : round(y) + 3, round(x) - 2 : round(x) + 3].mean(0)
+                    hits += bool(patch.max() > background[n] + 0.03)
+                    total += 1
+    assert total > 30
+    assert hits / total > 0.85  # noise and darkness drown a few
+
+
+def test_mirroring_swaps_the_sides(store):
+    torch.manual_seed(0)
+    config = ViewConfig(size=256, rotated=0, layers=1)
+    crops = draw_crops(store, torch.zeros(16, dtype=torch.long), torch.arange(8), store.focal_people(), config)
+    people = crops.joints[:, 0]
+    right, left = people[:, 2, 0], people[:, 5, 0]
+    first = store.joints[0]
+    assert (first[:2, 2, 0] < first[:2, 5, 0]).all()
+    known = (people[:, 2, 2] > 0) & (people[:, 5, 2] > 0)
+    assert (right < left)[known].all()  # true of a person facing us, mirrored or not
+
+
+def test_limb_fields_change_places_when_mirrored():
+    for k, (a, b) in enumerate(LIMBS):
+        assert LIMBS[FLIP_LIMBS[k]] == (FLIP_2D[a], FLIP_2D[b])
+
+
+def test_soft_maps_turn_with_the_view(store):
+    # a teacher that knows the truth must agree with the labels after any view
+    cells = store.side // 4
+    for n in range(8):
+        people = store.joints[n, :2, :, :2].numpy()
+        at = (people - 1.5) / 4
+        heat = draw_heatmaps(at, np.ones((2, 14), bool), np.full(2, 2.0), (cells, cells))
+        paf = draw_pafs(at, np.ones((2, 14), bool), np.full(2, 2.0), LIMBS, (cells, cells)).reshape(26, cells, cells)
+        packed = np.concatenate([heat * 255, (paf + 1) * 127.5]).round().astype(np.uint8)
+        if store.soft_maps is None:
+            store.soft_maps = torch.zeros(8, 40, cells, cells, dtype=torch.uint8)
+        store.soft_maps[n] = torch.from_numpy(packed)
+    torch.manual_seed(2)
+    config = ViewConfig(size=256, person_low=0.6, person_high=0.8, layers=1)
+    crops = draw_crops(store, torch.arange(8), torch.arange(8), store.focal_people(), config)
+    maps = draw_targets(Crops(crops.images, crops.joints, crops.boxes, crops.ignore, crops.known, None)).maps
+    heat, soft_heat = maps[:, :14], crops.soft[:, :14]
+    paf, soft_paf = maps[:, 14:], crops.soft[:, 14:]
+    strong = heat > 0.6
+    assert soft_heat[strong].mean() > 0.5
+    agree = (paf.unflatten(1, (13, 2)) * soft_paf.unflatten(1, (13, 2))).sum(2)
+    crossed = paf.unflatten(1, (13, 2)).norm(dim=2) > 0.9
+    assert agree[crossed].mean() > 0.5
+
+
+def test_jpeg_like_keeps_the_picture():
+    images = torch.rand(2, 3, 64, 64)
+    assert (jpeg_like(images) - images).abs().mean() < 0.12
+    flat = torch.full((1, 3, 64, 64), 0.5)
+    assert (jpeg_like(flat) - flat).abs().max() < 0.05
+
+
+def small_trainer(store, out, steps):
+    torch.manual_seed(0)
+    net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
+    loss = stage1.MapLoss(store, ViewConfig(size=64), 2, bf16=False)
+    return Trainer(net, loss, LoopConfig(out=out, steps=steps, warmup=2, seed=4, bf16=False))
+
+
+def test_a_resumed_run_ends_as_an_unbroken_one(store, tmp_path):
+    whole = small_trainer(store, tmp_path / "whole", 4)
+    whole.run()
+    first = small_trainer(store, tmp_path / "broken", 4)
+    first.run(stop_after=2)
+    second = small_trainer(store, tmp_path / "broken", 4)
+    second.resume(tmp_path / "broken" / "checkpoint.pt")
+    assert second.step == 2
+    second.run()
+    for a, b in zip(whole.net.state_dict().values(), second.net.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(whole.average.net.state_dict().values(), second.average.net.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_damaged_checkpoint_is_refused(store, tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match="no readable checkpoint"):
+        small_trainer(store, tmp_path, 2).resume(tmp_path / "checkpoint.pt")
+
+
+def test_training_learns(store, tmp_path):
+    torch.manual_seed(0)
+    net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
+    loss = stage1.MapLoss(store, ViewConfig(size=96, layers=1), 4, bf16=False)
+    trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=30, warmup=3, bf16=False, learning_rate=3e-3))
+    losses = [trainer._one_step() for _ in range(30)]
+    assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:4])
+
+
+@pytest.fixture
+def pack(tmp_path):
+    """A people pack with four pictures, one of them held out."""
+    images, people = [], []
+    with zipfile.ZipFile(tmp_path / "train_000.zip", "w") as shard:
+        for number in (7, 11, 20, 10_000_020):
+            name = f"p{number}.webp"
+            image = np.full((96, 128, 3), 90, np.uint8)
+            shard.writestr(name, cv2.imencode(".webp", image)[1].tobytes())
+            images.append({"id": number, "file_name": name, "width": 128, "height": 96, "complete": number != 11})
+            joints = crowd(1, 60.0)[0] * [0.5, 0.4]
+            keypoints = np.concatenate([joints[[0, *range(2, 14)]], np.full((13, 1), 2)], 1)
+            people.append({
+                "id": number, "image_id": number, "bbox": [20, 30, 40, 50], "area": 1000.0, "iscrowd": 0, "category_id": 1,
+                "num_keypoints": 13, "keypoints": keypoints.ravel().tolist(),
+            })  # fmt: skip
+    data = {"images": images, "annotations": people, "categories": [{"id": 1, "name": "person"}], "info": {}}
+    (tmp_path / "train13.json").write_text(json.dumps(data))
+    return tmp_path
+
+
+def test_the_pack_splits_into_training_and_held_out(pack):
+    assert sorted(load_people(pack, 96).ids.tolist()) == [7, 11, 10_000_020]
+    assert load_people(pack, 96, held_out=True).ids.tolist() == [20]
+    assert not is_held_out(10_000_020)
+
+
+def test_the_command_trains_and_its_weights_load(pack, tmp_path):
+    out = tmp_path / "run"
+    arguments = [
+        "--data",
+        str(pack),
+        "--out",
+        str(out),
+        "--width",
+        "0.25",
+        "--head",
+        "64",
+        "--steps",
+        "2",
+        "--batch",
+        "2",
+    ]
+    assert stage1.main([*arguments, "--size", "64", "--side", "96", "--device", "cpu", "--warmup", "1"]) == 0
+    assert (out / "log.csv").read_text().startswith("step,minutes,loss,AP")
+    assert (out / "curve.png").stat().st_size > 1000
+    net = load_stage1(out / "stage1.safetensors")
+    maps = TorchNetwork(net, NetworkConfig(device="cpu", precision="fp32", input_size=(128, 96)))(
+        np.zeros((96, 128, 3), np.uint8)
+    )
+    assert maps.heatmaps.shape == (14, 12, 16)
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path):
+    (tmp_path / "train13.json").write_text('{"images": [], "annotations": []}')
+    with pytest.raises(FormatError, match="no labelled picture"):
+        load_people(tmp_path)
+    (tmp_path / "train13.json").write_text("[]")
+    with pytest.raises(FormatError, match="no COCO-style label file"):
+        load_people(tmp_path)
+
+
+def test_the_neck_is_between_the_shoulders_and_a_guessed_nose_counts():
+    keypoints = np.zeros((13, 3))
+    keypoints[1], keypoints[4] = [10, 20, 2], [30, 22, 1]
+    joints = joints_14({"keypoints": keypoints.ravel().tolist(), "nose_guess": [20, 5, 1]})
+    assert joints[1].tolist() == [20, 21, 1]
+    assert joints[0].tolist() == [20, 5, 1]
+    assert joints[4:].sum() == joints[5].sum()
+
+
+def test_perfect_people_score_one_and_displaced_ones_less():
+    from xnect.structures import Detections
+
+    people = crowd(2).astype(np.float32)
+    truth = {"images": [{"id": 1}], "categories": [{"id": 1, "name": "person"}], "info": {}, "annotations": [
+        {"id": k + 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 2e4, "num_keypoints": 13,
+         "bbox": [*p.min(0).tolist(), *np.ptp(p, 0).tolist()],
+         "keypoints": np.concatenate([p[[0, *range(2, 14)]], np.full((13, 1), 2)], 1).ravel().tolist()}
+        for k, p in enumerate(people)
+    ]}  # fmt: skip
+    found = Detections(people, np.ones((2, 14), np.float32), np.array([0.9, 0.8], np.float32))
+    assert coco_figures(truth, as_coco(1, found))["AP"] == pytest.approx(1)
+    moved = Detections(people + 12, np.ones((2, 14), np.float32), np.array([0.9, 0.8], np.float32))
+    assert coco_figures(truth, as_coco(1, moved))["AP"] < 0.8
+    assert coco_figures(truth, [])["AP"] == 0
