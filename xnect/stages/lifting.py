@@ -20,11 +20,20 @@ from xnect.codec.encoding import REFERENCE_HEIGHT_M
 from xnect.errors import WeightsError
 from xnect.geometry import unproject
 from xnect.skeleton.joints import JOINT_3D_OF_2D, JOINTS_2D, JOINTS_3D, PELVIS
-from xnect.stages.lifting_frame import INPUTS, locate, network_inputs, points_of_2d, root_prior, to_ray_frame
+from xnect.stages.lifting_frame import (
+    ERRORS,
+    INPUTS,
+    OUTPUTS,
+    ROOT,
+    locate,
+    network_inputs,
+    place_points,
+    points_of_2d,
+    root_prior,
+    to_ray_frame,
+)
 from xnect.structures import F32, Bool, Camera, Detections, Poses
 
-#: Outputs: 21 joints and the nose (x, y, z each), the root's guess, the logarithm of each joint's expected error.
-OUTPUTS = 22 * 3 + 3 + len(JOINTS_3D)
 #: An expected error of this size [m] gives a confidence of 1/e.
 CONFIDENCE_SCALE_M = 0.15
 DEFAULT_WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "weights" / "stage2.safetensors"
@@ -150,16 +159,17 @@ class Lifter:
         xy = unproject(detections.joints_px, camera)
         frame = to_ray_frame(xy, detections.confidence)
         encoding = detections.encoding if self.weights.encoding else None
-        raw = run_network(self.weights.layers, network_inputs(frame, xy, encoding))
-        points = raw[:, :66].reshape(-1, 22, 3).astype(np.float64)
+        inputs = network_inputs(frame, xy, encoding)
+        raw = run_network(self.weights.layers, inputs)
+        points = place_points(raw, inputs).astype(np.float64)
         joints = points[:, :21] - points[:, PELVIS : PELVIS + 1]
-        root = locate(points_of_2d(joints, points[:, 21]), root_prior(raw[:, 66:69], frame), frame)
+        root = locate(points_of_2d(joints, points[:, 21]), root_prior(raw[:, ROOT], frame), frame)
         turn_back = frame.rotation.transpose(0, 2, 1)
         seen = frame.weight > 0
         return Poses(
             (joints @ turn_back).astype(np.float32),
             (root[:, None] @ turn_back)[:, 0].astype(np.float32),
-            _confidence(raw[:, 69:], seen),
+            _confidence(raw[:, ERRORS], seen),
             ~_evidence(seen),
         )
 

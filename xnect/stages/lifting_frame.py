@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from xnect.codec.encoding import TRUSTED_JOINTS, in_frame_of
 from xnect.geometry import ray_rotation
 from xnect.skeleton.joints import JOINT_3D_OF_2D
-from xnect.structures import F32
+from xnect.structures import F32, F64
 
 #: The encoding vectors that enter the network: (2D joint, 3D joint) pairs, in this order.
 ENCODING_SLOTS = np.argwhere(TRUSTED_JOINTS)
@@ -21,10 +22,21 @@ ENCODING_SLOTS = np.argwhere(TRUSTED_JOINTS)
 GLOBAL_INPUTS = 2
 INPUTS = 14 * 4 + GLOBAL_INPUTS + 3 * len(ENCODING_SLOTS)
 
+#: Brings bone vectors [m] to about unit size.
+ENCODING_GAIN = 3.0
+#: Raw outputs: 22 points (21 joints and the nose; x, y, z each), the pelvis (plane x, y, logarithm of distance times
+#: extent), a gate for each point, the logarithm of each joint's expected error.
+POINTS, ROOT, GATES, ERRORS = slice(0, 66), slice(66, 69), slice(69, 91), slice(91, 112)
+OUTPUTS = 112
+#: The 2D joint whose sight line helps to place each of the 22 points; -1 = none (pelvis, spine).
+SIGHT_OF_POINT = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, -1, -1, 0, 4, 7, 10, 13, 0])
+
 _LEAST_EXTENT = 1e-3
 _NEAREST_M, _FARTHEST_M = 0.15, 200.0
 _LEAST_RAY_Z = 0.05
-_SHOULDERS = (2, 5)
+#: A joint that misses its sight line by this [m] counts half in the second pass.
+_MISFIT_M = 0.1
+_SHOULDERS = [2, 5]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +99,26 @@ def network_inputs(frame: RayFrame, xy: np.ndarray, encoding: np.ndarray | None)
         safe = np.where(seen[..., None], xy, 0.0)
         vectors = in_frame_of(encoding, safe, frame.rotation) * seen[..., None, None]
         out[:, 57] = 1.0
-        out[:, 58:] = 3.0 * vectors[:, ENCODING_SLOTS[:, 0], ENCODING_SLOTS[:, 1]].reshape(people, -1)
+        out[:, 58:] = ENCODING_GAIN * vectors[:, ENCODING_SLOTS[:, 0], ENCODING_SLOTS[:, 1]].reshape(people, -1)
     return out
+
+
+def place_points(raw: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Raw outputs (P, OUTPUTS) and the inputs they come from -> 21 joints and the nose, (P, 22, 3) [m].
+
+    In x and y a point is what the network says plus a share (the gate, 0 to 1) of where its joint's sight line passes at
+    the depth the network gives it: with pelvis at (u, v) and distance Z in the ray's plane, a joint seen at (x, y) and z
+    deeper than the pelvis lies at ``Z (x - u) + z x`` beside it. So the network need not learn to multiply.
+    """
+    points = raw[:, POINTS].reshape(-1, 22, 3).copy()
+    joints = inputs[:, :56].reshape(-1, 14, 4)
+    size_m = np.exp(np.clip(raw[:, 68], -4, 4))[:, None, None]
+    extent = np.exp(inputs[:, 56] - 2.0)[:, None, None]
+    plane = joints[:, SIGHT_OF_POINT, :2]
+    share = joints[:, SIGHT_OF_POINT, 3] * (SIGHT_OF_POINT >= 0) / (1 + np.exp(-np.clip(raw[:, GATES], -30, 30)))
+    sight = size_m * (plane - raw[:, None, 66:68]) + points[..., 2:] * plane * extent
+    points[..., :2] += share[..., None] * sight
+    return points
 
 
 def root_prior(raw: np.ndarray, frame: RayFrame) -> np.ndarray:
@@ -120,49 +150,47 @@ def locate(points_m: np.ndarray, prior_m: np.ndarray, frame: RayFrame, strength:
     Returns:
         float64 (P, 3), in the ray's frame [m].
     """
-    x, y = frame.plane[..., 0], frame.plane[..., 1]
-    rx = x * points_m[..., 2] - points_m[..., 0]
-    ry = y * points_m[..., 2] - points_m[..., 1]
-    slope = prior_m[:, :2] / prior_m[:, 2:]
-    weight = frame.weight
-    position = prior_m
-    for _ in range(2):
-        position = _solve(x, y, rx, ry, weight, slope, prior_m[:, 2], frame.extent, strength)
-        error = np.hypot(
-            position[:, :1] - x * position[:, 2:] - rx,
-            position[:, 1:2] - y * position[:, 2:] - ry,
-        )
-        weight = frame.weight / (1 + (error / 0.1) ** 2)
-    depth = np.clip(position[:, 2], _NEAREST_M, _FARTHEST_M)
-    lost = ~np.isfinite(position).all(-1) | (position[:, 2] <= _NEAREST_M)
-    return np.where(lost[:, None], prior_m, np.concatenate([position[:, :2], depth[:, None]], -1))
+    position = _solve(
+        np.ascontiguousarray(points_m, np.float64), np.ascontiguousarray(prior_m), frame.plane, frame.weight, frame.extent,
+        strength,
+    )  # fmt: skip
+    lost = ~np.isfinite(position).all(-1) | (position[:, 2] <= _NEAREST_M) | (position[:, 2] > _FARTHEST_M)
+    return np.where(lost[:, None], prior_m, position)
 
 
+@njit(cache=True)
 def _solve(
-    x: np.ndarray,
-    y: np.ndarray,
-    rx: np.ndarray,
-    ry: np.ndarray,
-    weight: np.ndarray,
-    slope: np.ndarray,
-    depth: np.ndarray,
-    extent: np.ndarray,
-    strength: float,
-) -> np.ndarray:
-    """Normal equations of ``locate``: t_x and t_y eliminated by hand, then one equation for t_z."""
-    # Rows of the guess: t_x - slope_x t_z = 0, t_y - slope_y t_z = 0, extent (t_z - depth) = 0.
-    total = weight.sum(1) + strength
-    mean_x = ((weight * x).sum(1) + strength * slope[:, 0]) / total
-    mean_y = ((weight * y).sum(1) + strength * slope[:, 1]) / total
-    mean_rx, mean_ry = (weight * rx).sum(1) / total, (weight * ry).sum(1) / total
-    dx, dy = x - mean_x[:, None], y - mean_y[:, None]
-    sx, sy = slope[:, 0] - mean_x, slope[:, 1] - mean_y
-    left = (weight * (dx * dx + dy * dy)).sum(1) + strength * (sx * sx + sy * sy + extent**2)
-    # Minimising over t_z with t_x = mean_rx + mean_x t_z: residual (mean_rx - rx) - dx t_z.
-    right = (weight * (dx * (mean_rx[:, None] - rx) + dy * (mean_ry[:, None] - ry))).sum(1)
-    right += strength * (sx * mean_rx + sy * mean_ry + extent**2 * depth)
-    tz = right / np.maximum(left, 1e-12)
-    return np.stack([mean_rx + mean_x * tz, mean_ry + mean_y * tz, tz], -1)
+    points: F64, prior: F64, plane: F64, confidence: F64, extent: F64, strength: float
+) -> F64:  # pragma: no cover - compiled
+    """``locate`` person by person: two passes over the joints, t_x and t_y eliminated by hand, one division for t_z.
+
+    Every joint is an equation pair with right sides ``a = x p_z - p_x`` and ``b = y p_z - p_y``; the guess is a pair with
+    the sight line of the guess and right side 0, and ``extent (t_z - prior_z) = 0``.
+    """
+    people, joints = confidence.shape
+    out = prior.copy()
+    for n in range(people):
+        gx, gy = prior[n, 0] / prior[n, 2], prior[n, 1] / prior[n, 2]
+        for turn in range(2):
+            sw, sx, sy, sa, sb = strength, strength * gx, strength * gy, 0.0, 0.0
+            sq, sr = strength * (gx * gx + gy * gy), 0.0
+            for j in range(joints):
+                w = confidence[n, j]
+                if w <= 0:
+                    continue
+                x, y = plane[n, j, 0], plane[n, j, 1]
+                a = x * points[n, j, 2] - points[n, j, 0]
+                b = y * points[n, j, 2] - points[n, j, 1]
+                if turn > 0:
+                    ex, ey = out[n, 0] - x * out[n, 2] - a, out[n, 1] - y * out[n, 2] - b
+                    w /= 1 + (ex * ex + ey * ey) / _MISFIT_M**2
+                sw, sx, sy, sa, sb = sw + w, sx + w * x, sy + w * y, sa + w * a, sb + w * b
+                sq, sr = sq + w * (x * x + y * y), sr + w * (x * a + y * b)
+            pull = strength * extent[n] ** 2
+            left = sq - (sx * sx + sy * sy) / sw + pull
+            tz = ((sx * sa + sy * sb) / sw - sr + pull * prior[n, 2]) / max(left, 1e-12)
+            out[n, 0], out[n, 1], out[n, 2] = (sa + sx * tz) / sw, (sb + sy * tz) / sw, tz
+    return out
 
 
 def points_of_2d(joints_m: np.ndarray, nose_m: np.ndarray) -> np.ndarray:

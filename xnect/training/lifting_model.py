@@ -15,14 +15,15 @@ from torch import Tensor, nn
 
 from xnect.codec.encoding import REFERENCE_HEIGHT_M
 from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D, PARENTS_3D
-from xnect.stages.lifting import OUTPUTS
-from xnect.stages.lifting_frame import INPUTS
+from xnect.stages.lifting_frame import ERRORS, GATES, INPUTS, OUTPUTS, POINTS, ROOT, SIGHT_OF_POINT
+
+_PARENTS = PARENTS_3D.tolist()
 
 
 class LiftingNet(nn.Module):
     """A residual perceptron: linear, batch norm, ReLU; blocks of two of them with a skip; a last linear layer."""
 
-    def __init__(self, width: int = 512, blocks: int = 2) -> None:
+    def __init__(self, width: int = 384, blocks: int = 2) -> None:
         super().__init__()
         sizes = [INPUTS, *[width] * (2 * blocks + 1)]
         self.linears = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes))
@@ -44,31 +45,48 @@ class LiftingNet(nn.Module):
         return self.last(state)
 
 
-def lifting_loss(outputs: Tensor, joints_m: Tensor, root: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+def placed(outputs: Tensor, inputs: Tensor) -> Tensor:
+    """``lifting_frame.place_points`` with gradients: (B, OUTPUTS), (B, INPUTS) -> (B, 22, 3) [m]."""
+    source = torch.from_numpy(SIGHT_OF_POINT).to(outputs.device)
+    points = outputs[:, POINTS].reshape(-1, 22, 3)
+    joints = inputs[:, :56].reshape(-1, 14, 4)[:, source.clamp(min=0)]
+    size_m = outputs[:, 68].clamp(-4, 4).exp()[:, None, None]
+    extent = (inputs[:, 56] - 2.0).exp()[:, None, None]
+    plane = joints[..., :2]
+    share = joints[..., 3] * (source >= 0) * torch.sigmoid(outputs[:, GATES])
+    sight = size_m * (plane - outputs[:, None, 66:68]) + points[..., 2:] * plane * extent
+    return torch.cat([points[..., :2] + share[..., None] * sight, points[..., 2:]], -1)
+
+
+def lifting_loss(outputs: Tensor, inputs: Tensor, joints_m: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
     """Training loss and mean joint error.
 
     Mean distance of joints relative to the pelvis, half as much of bones relative to their parents, the root's guess,
-    and the likelihood of the error under a Laplace law whose scale is predicted (without pull on the joints).
+    and the likelihood of the error under a Laplace law whose scale is predicted (without pull on the joints). Joints of
+    which nothing is seen count half: what cannot be known should not drown what can.
 
     Args:
         outputs: (B, OUTPUTS).
+        inputs: (B, INPUTS), what they were computed from.
         joints_m: (B, 22, 3) [m].
         root: (B, 3), see ``root_prior``.
-        known: bool (B,), people of whom something is seen.
 
     Returns:
         The loss, and the mean error of the 21 joints [m].
     """
-    points = outputs[:, :66].reshape(-1, 22, 3)
+    points = placed(outputs, inputs)
     error = (points - joints_m).square().sum(-1).add(1e-6).sqrt()
     body, true_body = points[:, :21], joints_m[:, :21]
-    bones = (body - body[:, PARENTS_3D]) - (true_body - true_body[:, PARENTS_3D])
+    bones = (body - body[:, _PARENTS]) - (true_body - true_body[:, _PARENTS])
     bone_error = bones.square().sum(-1).add(1e-6).sqrt()
-    log_scale = outputs[:, 69:].clamp(-6, 2)
+    log_scale = outputs[:, ERRORS].clamp(-6, 2)
     likelihood = error[:, :21].detach() * torch.exp(-log_scale) + log_scale
-    weight = known.to(outputs.dtype)[:, None]
-    root_error = (outputs[:, 66:69] - root).abs() * weight
-    loss = error.mean() + 0.5 * bone_error.mean() + 0.05 * root_error.mean() + 0.01 * likelihood.mean()
+    seen = inputs[:, :56].reshape(-1, 14, 4)[..., 3]
+    known = (seen.sum(1) > 0).to(outputs.dtype)[:, None]
+    weight = 0.5 + 0.5 * seen[:, np.maximum(SIGHT_OF_POINT, 0).tolist()]
+    root_error = (outputs[:, ROOT] - root).abs() * known
+    loss = (weight * error).mean() + 0.5 * (weight[:, :21] * bone_error).mean()
+    loss = loss + 0.1 * root_error.mean() + 0.01 * likelihood.mean()
     return loss, error[:, :21].mean().detach()
 
 
