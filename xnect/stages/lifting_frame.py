@@ -1,0 +1,204 @@
+"""From 2D joints to the frame in which Stage II predicts, and back: rays, scale, distance.
+
+A person at the edge of the picture is seen along a slanted ray. Their joints are turned into the frame of that ray
+(the optical axis turned onto it), so that the same pose looks the same wherever it stands; the prediction is turned back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from xnect.codec.encoding import TRUSTED_JOINTS, in_frame_of
+from xnect.geometry import ray_rotation
+from xnect.skeleton.joints import JOINT_3D_OF_2D
+from xnect.structures import F32, F64
+
+#: The encoding vectors that enter the network: (2D joint, 3D joint) pairs, in this order.
+ENCODING_SLOTS = np.argwhere(TRUSTED_JOINTS)
+#: Inputs per person: x, y, confidence, seen for 14 joints; log extent; encoding present; the encoding's vectors.
+GLOBAL_INPUTS = 2
+INPUTS = 14 * 4 + GLOBAL_INPUTS + 3 * len(ENCODING_SLOTS)
+
+#: Brings bone vectors [m] to about unit size.
+ENCODING_GAIN = 3.0
+#: Raw outputs: 22 points (21 joints and the nose; x, y, z each), the pelvis (plane x, y, logarithm of distance times
+#: extent), a gate for each point, the logarithm of each joint's expected error.
+POINTS, ROOT, GATES, ERRORS = slice(0, 66), slice(66, 69), slice(69, 91), slice(91, 112)
+OUTPUTS = 112
+#: The 2D joint whose sight line helps to place each of the 22 points; -1 = none (pelvis, spine).
+SIGHT_OF_POINT = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, -1, -1, 0, 4, 7, 10, 13, 0])
+
+_LEAST_EXTENT = 1e-3
+_NEAREST_M, _FARTHEST_M = 0.15, 200.0
+_LEAST_RAY_Z = 0.05
+#: A joint that misses its sight line by this [m] counts half in the second pass.
+_MISFIT_M = 0.1
+_SHOULDERS = [2, 5]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RayFrame:
+    """People in the frames of their own rays.
+
+    Attributes:
+        rotation: float64 (P, 3, 3), turns the optical axis onto the person's central ray (``geometry.ray_rotation``).
+        extent: float64 (P,), size of the person in the ray's picture plane: the confidence-weighted root mean square
+            distance of the seen joints from their mean.
+        centre: float64 (P, 2), that mean.
+        plane: float64 (P, 14, 2), joints in the ray's picture plane (0 where not seen).
+        weight: float64 (P, 14), confidence, 0 where not seen.
+    """
+
+    rotation: np.ndarray
+    extent: np.ndarray
+    centre: np.ndarray
+    plane: np.ndarray
+    weight: np.ndarray
+
+
+def to_ray_frame(xy: np.ndarray, confidence: np.ndarray) -> RayFrame:
+    """Turn people into the frames of their central rays.
+
+    The central ray goes through the confidence-weighted mean of the seen joints.
+
+    Args:
+        xy: (P, 14, 2), picture-plane coordinates of the joints (``geometry.unproject``); anything where not seen.
+        confidence: (P, 14), 0 = not seen.
+    """
+    weight = np.where(np.isfinite(xy).all(-1) & (confidence > 0), confidence, 0.0).astype(np.float64)
+    seen = weight > 0
+    xy = np.where(seen[..., None], xy, 0.0).astype(np.float64)
+    share = weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
+    rotation = ray_rotation(np.einsum("pj,pjc->pc", share, xy))
+    rays = np.concatenate([xy, np.ones_like(xy[..., :1])], -1) @ rotation
+    plane = rays[..., :2] / np.maximum(rays[..., 2:], _LEAST_RAY_Z) * seen[..., None]
+    centre = np.einsum("pj,pjc->pc", share, plane)
+    squares = ((plane - centre[:, None]) ** 2).sum(-1)
+    extent = np.maximum(np.sqrt((share * squares).sum(1)), _LEAST_EXTENT)
+    return RayFrame(rotation, extent, centre, plane, weight)
+
+
+def network_inputs(frame: RayFrame, xy: np.ndarray, encoding: np.ndarray | None) -> F32:
+    """The network's input vectors, float32 (P, INPUTS).
+
+    Joints relative to their mean and divided by the extent; zero where not seen. ``encoding`` (P, 14, 63) is turned
+    into the person's frame; without it its slots are zero and the flag says so.
+    """
+    people = len(frame.extent)
+    seen = frame.weight > 0
+    out = np.zeros((people, INPUTS), np.float32)
+    joints = out[:, :56].reshape(people, 14, 4)
+    joints[..., :2] = (frame.plane - frame.centre[:, None]) / frame.extent[:, None, None] * seen[..., None]
+    joints[..., 2] = frame.weight
+    joints[..., 3] = seen
+    out[:, 56] = np.log(frame.extent) + 2.0  # about 0 for a standing person two body lengths away
+    if encoding is not None:
+        safe = np.where(seen[..., None], xy, 0.0)
+        vectors = in_frame_of(encoding, safe, frame.rotation) * seen[..., None, None]
+        out[:, 57] = 1.0
+        out[:, 58:] = ENCODING_GAIN * vectors[:, ENCODING_SLOTS[:, 0], ENCODING_SLOTS[:, 1]].reshape(people, -1)
+    return out
+
+
+def place_points(raw: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Raw outputs (P, OUTPUTS) and the inputs they come from -> 21 joints and the nose, (P, 22, 3) [m].
+
+    In x and y a point is what the network says plus a share (the gate, 0 to 1) of where its joint's sight line passes at
+    the depth the network gives it: with pelvis at (u, v) and distance Z in the ray's plane, a joint seen at (x, y) and z
+    deeper than the pelvis lies at ``Z (x - u) + z x`` beside it. So the network need not learn to multiply.
+    """
+    points = raw[:, POINTS].reshape(-1, 22, 3).copy()
+    joints = inputs[:, :56].reshape(-1, 14, 4)
+    size_m = np.exp(np.clip(raw[:, 68], -4, 4))[:, None, None]
+    extent = np.exp(inputs[:, 56] - 2.0)[:, None, None]
+    plane = joints[:, SIGHT_OF_POINT, :2]
+    share = joints[:, SIGHT_OF_POINT, 3] * (SIGHT_OF_POINT >= 0) / (1 + np.exp(-np.clip(raw[:, GATES], -30, 30)))
+    sight = size_m * (plane - raw[:, None, 66:68]) + points[..., 2:] * plane * extent
+    points[..., :2] += share[..., None] * sight
+    return points
+
+
+def root_prior(raw: np.ndarray, frame: RayFrame) -> np.ndarray:
+    """The network's own guess of the pelvis in the ray's frame, float64 (P, 3) [m].
+
+    Args:
+        raw: (P, 3): the pelvis in the picture plane in units of the extent from the centre, and the logarithm of
+            (distance times extent).
+        frame: What the input was made of.
+    """
+    depth = np.clip(np.exp(np.clip(raw[:, 2].astype(np.float64), -4, 4)) / frame.extent, _NEAREST_M, _FARTHEST_M)
+    plane = frame.centre + np.clip(raw[:, :2], -20, 20) * frame.extent[:, None]
+    return np.concatenate([plane, np.ones((len(depth), 1))], -1) * depth[:, None]
+
+
+def locate(points_m: np.ndarray, prior_m: np.ndarray, frame: RayFrame, strength: float = 0.3) -> np.ndarray:
+    """Pelvis position that puts the predicted joints onto the seen ones: weighted least squares, closed form.
+
+    Each seen joint at (x, y) in the plane asks for ``t_x - x t_z = x p_z - p_x`` and the same in y, in metres at the
+    body; a second pass takes weight from joints that do not fit (Cauchy). The network's own guess enters as three more
+    equations, so that one or two joints are enough for an answer and a person seen edge-on is not thrown far away.
+
+    Args:
+        points_m: (P, 14, 3), predicted places of the 2D joints relative to the pelvis, in the ray's frame [m].
+        prior_m: (P, 3), guess (``root_prior``).
+        frame: The seen joints.
+        strength: Weight of the guess relative to one joint of confidence 1.
+
+    Returns:
+        float64 (P, 3), in the ray's frame [m].
+    """
+    position = _solve(
+        np.ascontiguousarray(points_m, np.float64), np.ascontiguousarray(prior_m), frame.plane, frame.weight, frame.extent,
+        strength,
+    )  # fmt: skip
+    lost = ~np.isfinite(position).all(-1) | (position[:, 2] <= _NEAREST_M) | (position[:, 2] > _FARTHEST_M)
+    return np.where(lost[:, None], prior_m, position)
+
+
+@njit(cache=True)
+def _solve(
+    points: F64, prior: F64, plane: F64, confidence: F64, extent: F64, strength: float
+) -> F64:  # pragma: no cover - compiled
+    """``locate`` person by person: two passes over the joints, t_x and t_y eliminated by hand, one division for t_z.
+
+    Every joint is an equation pair with right sides ``a = x p_z - p_x`` and ``b = y p_z - p_y``; the guess is a pair with
+    the sight line of the guess and right side 0, and ``extent (t_z - prior_z) = 0``.
+    """
+    people, joints = confidence.shape
+    out = prior.copy()
+    for n in range(people):
+        gx, gy = prior[n, 0] / prior[n, 2], prior[n, 1] / prior[n, 2]
+        for turn in range(2):
+            sw, sx, sy, sa, sb = strength, strength * gx, strength * gy, 0.0, 0.0
+            sq, sr = strength * (gx * gx + gy * gy), 0.0
+            for j in range(joints):
+                w = confidence[n, j]
+                if w <= 0:
+                    continue
+                x, y = plane[n, j, 0], plane[n, j, 1]
+                a = x * points[n, j, 2] - points[n, j, 0]
+                b = y * points[n, j, 2] - points[n, j, 1]
+                if turn > 0:
+                    ex, ey = out[n, 0] - x * out[n, 2] - a, out[n, 1] - y * out[n, 2] - b
+                    w /= 1 + (ex * ex + ey * ey) / _MISFIT_M**2
+                sw, sx, sy, sa, sb = sw + w, sx + w * x, sy + w * y, sa + w * a, sb + w * b
+                sq, sr = sq + w * (x * x + y * y), sr + w * (x * a + y * b)
+            pull = strength * extent[n] ** 2
+            left = sq - (sx * sx + sy * sy) / sw + pull
+            tz = ((sx * sa + sy * sb) / sw - sr + pull * prior[n, 2]) / max(left, 1e-12)
+            out[n, 0], out[n, 1], out[n, 2] = (sa + sx * tz) / sw, (sb + sy * tz) / sw, tz
+    return out
+
+
+def points_of_2d(joints_m: np.ndarray, nose_m: np.ndarray) -> np.ndarray:
+    """Where the 14 2D joints lie on a 3D pose: (P, 21, 3) and the nose (P, 3) -> (P, 14, 3).
+
+    The nose has no joint of its own, and the 2D neck is the middle of the shoulders.
+    """
+    points = joints_m[:, JOINT_3D_OF_2D]
+    points[:, 0] = nose_m
+    points[:, 1] = joints_m[:, _SHOULDERS].mean(1)
+    return points

@@ -1,0 +1,124 @@
+"""Stage II's network while it is trained, its loss, and its export into the weights that the run time reads."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save
+from torch import Tensor, nn
+
+from xnect.codec.encoding import REFERENCE_HEIGHT_M
+from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D, PARENTS_3D
+from xnect.stages.lifting_frame import ERRORS, GATES, INPUTS, OUTPUTS, POINTS, ROOT, SIGHT_OF_POINT
+
+_PARENTS = PARENTS_3D.tolist()
+
+
+class LiftingNet(nn.Module):
+    """A residual perceptron: linear, batch norm, ReLU; blocks of two of them with a skip; a last linear layer."""
+
+    def __init__(self, width: int = 384, blocks: int = 2) -> None:
+        super().__init__()
+        sizes = [INPUTS, *[width] * (2 * blocks + 1)]
+        self.linears = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(2 * blocks + 1))
+        self.last = nn.Linear(width, OUTPUTS)
+        self.width, self.blocks = width, blocks
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, INPUTS) -> (B, OUTPUTS)."""
+        stages = list(zip(self.linears, self.norms, strict=True))
+
+        def layer(k: int, value: Tensor) -> Tensor:
+            linear, norm = stages[k]
+            return torch.relu(norm(linear(value)))
+
+        state = layer(0, inputs)
+        for block in range(self.blocks):
+            state = state + layer(2 * block + 2, layer(2 * block + 1, state))
+        return self.last(state)
+
+
+def placed(outputs: Tensor, inputs: Tensor) -> Tensor:
+    """``lifting_frame.place_points`` with gradients: (B, OUTPUTS), (B, INPUTS) -> (B, 22, 3) [m]."""
+    source = torch.from_numpy(SIGHT_OF_POINT).to(outputs.device)
+    points = outputs[:, POINTS].reshape(-1, 22, 3)
+    joints = inputs[:, :56].reshape(-1, 14, 4)[:, source.clamp(min=0)]
+    size_m = outputs[:, 68].clamp(-4, 4).exp()[:, None, None]
+    extent = (inputs[:, 56] - 2.0).exp()[:, None, None]
+    plane = joints[..., :2]
+    share = joints[..., 3] * (source >= 0) * torch.sigmoid(outputs[:, GATES])
+    sight = size_m * (plane - outputs[:, None, 66:68]) + points[..., 2:] * plane * extent
+    return torch.cat([points[..., :2] + share[..., None] * sight, points[..., 2:]], -1)
+
+
+def lifting_loss(outputs: Tensor, inputs: Tensor, joints_m: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
+    """Training loss and mean joint error.
+
+    Mean distance of joints relative to the pelvis, half as much of bones relative to their parents, the root's guess,
+    and the likelihood of the error under a Laplace law whose scale is predicted (without pull on the joints). Joints of
+    which nothing is seen count half: what cannot be known should not drown what can.
+
+    Args:
+        outputs: (B, OUTPUTS).
+        inputs: (B, INPUTS), what they were computed from.
+        joints_m: (B, 22, 3) [m].
+        root: (B, 3), see ``root_prior``.
+
+    Returns:
+        The loss, and the mean error of the 21 joints [m].
+    """
+    points = placed(outputs, inputs)
+    error = (points - joints_m).square().sum(-1).add(1e-6).sqrt()
+    body, true_body = points[:, :21], joints_m[:, :21]
+    bones = (body - body[:, _PARENTS]) - (true_body - true_body[:, _PARENTS])
+    bone_error = bones.square().sum(-1).add(1e-6).sqrt()
+    log_scale = outputs[:, ERRORS].clamp(-6, 2)
+    likelihood = error[:, :21].detach() * torch.exp(-log_scale) + log_scale
+    seen = inputs[:, :56].reshape(-1, 14, 4)[..., 3]
+    known = (seen.sum(1) > 0).to(outputs.dtype)[:, None]
+    weight = 0.5 + 0.5 * seen[:, np.maximum(SIGHT_OF_POINT, 0).tolist()]
+    root_error = (outputs[:, ROOT] - root).abs() * known
+    loss = (weight * error).mean() + 0.5 * (weight[:, :21] * bone_error).mean()
+    loss = loss + 0.1 * root_error.mean() + 0.01 * likelihood.mean()
+    return loss, error[:, :21].mean().detach()
+
+
+def folded(net: LiftingNet) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weight (out, in) and bias of every layer with batch norm folded in, float32."""
+    layers = []
+    for linear, norm in zip(net.linears, net.norms, strict=True):
+        gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        layers.append((linear.weight * gain[:, None], norm.bias - norm.running_mean * gain))
+    layers.append((net.last.weight, net.last.bias))
+    return [(w.detach().float().cpu().numpy(), b.detach().float().cpu().numpy()) for w, b in layers]
+
+
+def export(net: LiftingNet, path: Path, card: dict[str, Any]) -> None:
+    """Write fp16 safetensors and the JSON beside them; ``card`` adds to the JSON (training, figures, licence)."""
+    tensors = {}
+    for k, (weight, bias) in enumerate(folded(net)):
+        tensors[f"layer{k}.weight"], tensors[f"layer{k}.bias"] = weight.astype(np.float16), bias.astype(np.float16)
+    data = save(tensors)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    content = {
+        "format": "xnect-stage2",
+        "version": 1,
+        "width": net.width,
+        "blocks": net.blocks,
+        "inputs": INPUTS,
+        "outputs": OUTPUTS,
+        "joints_2d": list(JOINTS_2D),
+        "joints_3d": list(JOINTS_3D),
+        "reference_height_m": REFERENCE_HEIGHT_M,
+        **card,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

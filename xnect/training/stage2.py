@@ -1,0 +1,259 @@
+"""Training of Stage II: ``python -m xnect.training.stage2 --data MOTION_FOLDER``.
+
+One batch per step, made on the fly from the step's own seed, so that a run taken up again is the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from xnect.errors import ConfigError, WeightsError, XnectError
+from xnect.training.lifting_data import Imitation, LiftingBatch, make_batch
+from xnect.training.lifting_model import LiftingNet, export, lifting_loss, placed
+from xnect.training.lifting_poses import PoseSampler
+
+#: The running average moves every so many steps, since it costs a tenth of a step.
+AVERAGE_EVERY = 4
+CREDIT = (
+    "Trained on motion of the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu, created with funding from NSF "
+    "EIA-0196217) and of UI-PRMD (Vakanski et al. 2018, ODC-PDDL 1.0)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage2Recipe:
+    """What decides a training's result.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch: People a step.
+        width, blocks: Of the network.
+        rate: Highest learning rate; rises over the first 3 %, then falls as a cosine to 1 % of it.
+        decay: Weight decay.
+        average: Share of the old weights kept a step in the running average that is exported.
+        encoding: Share of people who come with an imitated 3D encoding.
+        seed: Of everything random.
+        part: "all" of the training takes, or "fit" to leave some for tuning.
+    """
+
+    steps: int = 25000
+    batch: int = 512
+    width: int = 384
+    blocks: int = 2
+    rate: float = 1.5e-3
+    decay: float = 0.01
+    average: float = 0.999
+    encoding: float = 0.25
+    seed: int = 0
+    part: str = "all"
+
+
+class Stage2Trainer:
+    """A training that can be stopped after any step and taken up again exactly there."""
+
+    def __init__(self, recipe: Stage2Recipe, data: Path, device: str = "cpu") -> None:
+        """Read the motion and build the network.
+
+        Raises:
+            SourceError: ``data`` is not a motion folder.
+        """
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.device, self.step = recipe, torch.device(device), 0
+        self.sampler = PoseSampler(data, "train", recipe.part)
+        self.imitation = Imitation(encoding=recipe.encoding)
+        self.net = LiftingNet(recipe.width, recipe.blocks).to(self.device)
+        self.averaged = LiftingNet(recipe.width, recipe.blocks).to(self.device).eval()
+        self.averaged.load_state_dict(self.net.state_dict())
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        warm = max(1, round(0.03 * self.recipe.steps))
+        if step < warm:
+            return self.recipe.rate * (step + 1) / warm
+        done = (step - warm) / max(1, self.recipe.steps - warm)
+        return self.recipe.rate * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, done))) / 2)
+
+    def batch(self, step: int) -> LiftingBatch:
+        """The people of a step; the same whenever it is asked for."""
+        rng = np.random.default_rng((self.recipe.seed, step))
+        return make_batch(self.sampler, rng, self.recipe.batch, self.imitation)
+
+    def batches(self) -> Iterator[LiftingBatch]:
+        """Batches from the present step on; the next is made while the present one is learnt."""
+        with ThreadPoolExecutor(1) as worker:
+            upcoming: Future[LiftingBatch] = worker.submit(self.batch, self.step)
+            for step in range(self.step, self.recipe.steps):
+                ready = upcoming.result()
+                if step + 1 < self.recipe.steps:
+                    upcoming = worker.submit(self.batch, step + 1)
+                yield ready
+
+    def learn(self, batch: LiftingBatch) -> tuple[float, float]:
+        """One optimiser step; returns the loss and the mean joint error [m]."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(self.step)
+        self.net.train()
+        inputs = torch.from_numpy(batch.inputs).to(self.device)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            outputs = self.net(inputs)
+        joints, root = (torch.from_numpy(a).to(self.device) for a in (batch.joints_m, batch.root))
+        loss, error = lifting_loss(outputs.float(), inputs, joints, root)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        if self.step % AVERAGE_EVERY == 0:
+            self._average()
+        return float(loss.detach()), float(error)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        keep = min(self.recipe.average, (1 + self.step) / (10 + self.step)) ** AVERAGE_EVERY
+        for mean, now in zip(self.averaged.state_dict().values(), self.net.state_dict().values(), strict=True):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(now, 1 - keep)
+            else:
+                mean.copy_(now)
+
+    @torch.no_grad()
+    def validate(self, batch: LiftingBatch) -> float:
+        """Mean joint error of the averaged network on people of whom something is seen [mm]."""
+        inputs = torch.from_numpy(batch.inputs)
+        points = placed(self.averaged(inputs.to(self.device)).float().cpu(), inputs)
+        error = (points - torch.from_numpy(batch.joints_m))[:, :21].norm(dim=-1).mean(1)
+        return 1000 * float(error[torch.from_numpy((batch.frame.weight > 0).any(1))].mean())
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint (in one go: a run killed while writing leaves the old one)."""
+        state = {
+            "recipe": asdict(self.recipe),
+            "step": self.step,
+            "net": self.net.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Take up a checkpoint.
+
+        Raises:
+            WeightsError: It cannot be read, or belongs to another recipe.
+        """
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError) as error:
+            raise WeightsError(f"cannot read checkpoint {path}: {error}") from error
+        if state["recipe"] != asdict(self.recipe):
+            other = [k for k, v in asdict(self.recipe).items() if state["recipe"].get(k) != v]
+            raise WeightsError(f"checkpoint {path} belongs to another recipe: {', '.join(other)} differ")
+        self.net.load_state_dict(state["net"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+
+def train(recipe: Stage2Recipe, data: Path, output: Path, *, resume: bool = False, device: str = "cpu") -> Path:
+    """Train, log and export.
+
+    Writes ``log.csv``, ``checkpoint.pt`` and ``stage2.safetensors`` with its JSON into ``output``.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        XnectError: Data or checkpoint cannot be used.
+    """
+    trainer = Stage2Trainer(recipe, data, device)
+    output.mkdir(parents=True, exist_ok=True)
+    checkpoint, log = output / "checkpoint.pt", output / "log.csv"
+    if checkpoint.exists():
+        if not resume:
+            raise ConfigError(f"{output} holds a training already: --resume goes on with it, or name another folder")
+        trainer.resume(checkpoint)
+    # Without encoding, as long as Stage I has none to give: that is what the figure should tell.
+    held_out = make_batch(PoseSampler(data, "train", "tune"), np.random.default_rng(12345), 8192, Imitation())
+    every = max(1, recipe.steps // 40)
+    started, error_mm = time.perf_counter(), float("nan")
+    bar = tqdm(total=recipe.steps, initial=trainer.step, desc="stage2", unit="step", file=sys.stderr)
+    for batch in trainer.batches():
+        loss, error = trainer.learn(batch)
+        error_mm = error * 1000 if math.isnan(error_mm) else 0.98 * error_mm + 0.02 * error * 1000
+        bar.update()
+        if trainer.step % every == 0 or trainer.step == recipe.steps:
+            tuned = trainer.validate(held_out)
+            bar.set_postfix(mm=f"{error_mm:.1f}", held_out=f"{tuned:.1f}")
+            _log(log, trainer, loss, error_mm, tuned, time.perf_counter() - started)
+            trainer.save(checkpoint)
+    bar.close()
+    weights = output / "stage2.safetensors"
+    export(trainer.averaged, weights, _card(trainer, recipe))
+    return weights
+
+
+def _log(path: Path, trainer: Stage2Trainer, loss: float, error_mm: float, tuned: float, seconds: float) -> None:
+    new = not path.exists()
+    with open(path, "a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", "rate", "loss", "train_mm", "held_out_mm", "seconds"])
+        row = [trainer.step, f"{trainer.rate(trainer.step):.3e}", f"{loss:.5f}", f"{error_mm:.2f}", f"{tuned:.2f}"]
+        writer.writerow([*row, f"{seconds:.1f}"])
+
+
+def _card(trainer: Stage2Trainer, recipe: Stage2Recipe) -> dict[str, Any]:
+    return {
+        "encoding": recipe.encoding > 0,
+        "training": {**asdict(recipe), "step": trainer.step, "samples": trainer.step * recipe.batch},
+        "data": CREDIT,
+        "licence": "Apache-2.0",
+    }
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(prog="xnect train stage2", description="Train Stage II on motion capture.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with index.csv, limits.json and the shards")
+    parser.add_argument("--output", type=Path, default=Path("runs/stage2"), help="folder for log, checkpoint, weights")
+    parser.add_argument("--resume", action="store_true", help="go on with the training in --output")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda[:N]")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the network")
+    for name, value in asdict(Stage2Recipe()).items():
+        parser.add_argument(f"--{name}", type=type(value), default=value, help=f"default {value}")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = vars(build_parser().parse_args(arguments))
+    torch.set_num_threads(options.pop("threads"))
+    data, output, resume, device = (options.pop(k) for k in ("data", "output", "resume", "device"))
+    try:
+        weights = train(Stage2Recipe(**options), data, output, resume=resume, device=device)
+    except XnectError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stderr.write(json.dumps({"weights": str(weights)}) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
