@@ -111,6 +111,23 @@ def _times(a: F64, b: F64, out: F64) -> None:
 
 
 @njit(cache=True)
+def _swing(j: int, angles: F64, base: F64, frame: F64, axes: F64) -> None:
+    """Turn a joint by the rotation vector of its first two angles."""
+    vector, turn, tangent = np.zeros(3), np.empty((3, 3)), np.empty((3, 3))
+    first = _FIRST[j]
+    for d in range(first, first + 2):
+        vector[_AXIS[d]] += _SIGN[d] * angles[d]
+    exponential(vector, turn)
+    _left_jacobian(vector, tangent)
+    for d in range(first, first + 2):
+        for i in range(3):
+            axes[d, i] = 0.0
+            for k in range(3):
+                axes[d, i] += _SIGN[d] * base[i, k] * tangent[k, _AXIS[d]]
+    _times(base, turn, frame)
+
+
+@njit(cache=True)
 def forward(root: F64, rotation: F64, angles: F64, offsets: F64, points: F64, frames: F64, axes: F64) -> None:
     """Positions of all points and camera-space axes of all angles of one body.
 
@@ -123,7 +140,6 @@ def forward(root: F64, rotation: F64, angles: F64, offsets: F64, points: F64, fr
         frames: Output, each joint's rotation (POINTS, 3, 3).
         axes: Output, unit (swings: nearly unit) axes (ANGLES, 3).
     """
-    vector, turn, tangent = np.zeros(3), np.empty((3, 3)), np.empty((3, 3))
     points[0] = root
     frames[0] = rotation
     for j in range(1, POINTS):
@@ -137,18 +153,7 @@ def forward(root: F64, rotation: F64, angles: F64, offsets: F64, points: F64, fr
                 frame[i, k] = base[i, k]
         start = 0
         if _SWING[j]:
-            first = _FIRST[j]
-            vector[:] = 0.0
-            for d in range(first, first + 2):
-                vector[_AXIS[d]] += _SIGN[d] * angles[d]
-            exponential(vector, turn)
-            _left_jacobian(vector, tangent)
-            for d in range(first, first + 2):
-                for i in range(3):
-                    axes[d, i] = 0.0
-                    for k in range(3):
-                        axes[d, i] += _SIGN[d] * base[i, k] * tangent[k, _AXIS[d]]
-            _times(base, turn, frame)
+            _swing(j, angles, base, frame, axes)
             start = 2
         for d in range(_FIRST[j] + start, _FIRST[j] + _COUNT[j]):
             a = _AXIS[d]
@@ -159,6 +164,15 @@ def forward(root: F64, rotation: F64, angles: F64, offsets: F64, points: F64, fr
                 u, v = frame[i, b], frame[i, c]
                 frame[i, b] = cosine * u + sine * v
                 frame[i, c] = cosine * v - sine * u
+
+
+@njit(cache=True)
+def forward_people(root: F64, rotation: F64, angles: F64, offsets: F64) -> F64:
+    """Points of several bodies, (P, POINTS, 3) [m]; arguments as for ``forward`` with a leading person axis."""
+    points, frames, axes = np.empty((len(root), POINTS, 3)), np.empty((POINTS, 3, 3)), np.empty((ANGLES, 3))
+    for i in range(len(root)):
+        forward(root[i], rotation[i], angles[i], offsets[i], points[i], frames, axes)
+    return points
 
 
 def jacobian(root: np.ndarray, rotation: np.ndarray, angles: np.ndarray, offsets: np.ndarray) -> F64:
