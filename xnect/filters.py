@@ -54,6 +54,42 @@ def _filter_rows(
                 values[r, k, c] = state[row, k, c]
 
 
+@njit(cache=True)
+def _filter_rotations(rows: I64, values: F64, dt: F64, state: F64, speed: F64, age: F64, settings: F64) -> None:
+    """One frame of unit quaternions (R, 4), filtered in place; speed is the rotation vector a second."""
+    min_cutoff, beta, derivative_cutoff = settings[0], settings[1], settings[2]
+    turn = np.empty(3)
+    for r in range(len(rows)):
+        row = rows[r]
+        gap = age[row] + dt[r]
+        age[row] = 0.0
+        if not gap < RESTART_S:
+            state[row] = values[r]
+            speed[row] = 0.0
+            continue
+        w, x, y, z = values[r]
+        a, b, c, d = state[row]
+        # the turn from the state to the value, value * conjugate(state), the shorter way round
+        real = w * a + x * b + y * c + z * d
+        sign = -1.0 if real < 0 else 1.0
+        turn[0] = sign * (x * a - w * b + z * c - y * d)
+        turn[1] = sign * (y * a - w * c + x * d - z * b)
+        turn[2] = sign * (z * a - w * d + y * b - x * c)
+        sine = np.sqrt((turn * turn).sum())
+        turn *= 2.0 * np.arctan2(sine, sign * real) / sine if sine > 1e-9 else 2.0
+        speed[row] += _blend(derivative_cutoff, gap) * (turn / gap - speed[row])
+        turn *= _blend(min_cutoff + beta * np.sqrt((speed[row] ** 2).sum()), gap)
+        half = 0.5 * np.sqrt((turn * turn).sum())
+        p = np.cos(half)
+        q, u, v = turn * (0.5 * np.sin(half) / half if half > 1e-9 else 0.5)
+        state[row, 0] = p * a - q * b - u * c - v * d
+        state[row, 1] = p * b + q * a + u * d - v * c
+        state[row, 2] = p * c - q * d + u * a + v * b
+        state[row, 3] = p * d + q * c - u * b + v * a
+        state[row] /= np.sqrt((state[row] ** 2).sum())
+        values[r] = state[row]
+
+
 class OneEuroFilter:
     """Filters vectors of several items a person, for example 14 joints of 2 coordinates each.
 
@@ -128,7 +164,7 @@ class RotationFilter:
             beta: Rise of the cut-off with angular speed [Hz per rad/s].
             derivative_cutoff: Cut-off of the speed's own filter [Hz].
         """
-        self._settings = (min_cutoff, beta, derivative_cutoff)
+        self._settings = np.array([min_cutoff, beta, derivative_cutoff], np.float64)
         self._state = np.zeros((0, 4))
         self._speed = np.zeros((0, 3))
         self._age = np.zeros(0)
@@ -156,55 +192,7 @@ class RotationFilter:
         Returns:
             Unit quaternions, float64 (R, 4).
         """
-        min_cutoff, beta, derivative_cutoff = self._settings
-        new = np.asarray(quaternions, np.float64)
-        old = self._state[rows]
-        gap = self._age[rows] + np.maximum(np.asarray(dt_s, np.float64), 1e-6)
-        fresh = ~(gap < RESTART_S)
-        gap = np.where(fresh, 1.0, gap)
-        turn = rotation_vector(multiplied(new, conjugated(old)))
-        smooth = (2 * np.pi * derivative_cutoff * gap)[:, None]
-        smooth = smooth / (smooth + 1)
-        speed = self._speed[rows] + smooth * (turn / gap[:, None] - self._speed[rows])
-        step = 2 * np.pi * (min_cutoff + beta * np.linalg.norm(speed, axis=1)) * gap
-        weight = (step / (step + 1))[:, None]
-        out = multiplied(quaternion_from_vector(weight * turn), old)
-        out /= np.linalg.norm(out, axis=1, keepdims=True)
-        self._state[rows] = np.where(fresh[:, None], new, out)
-        self._speed[rows] = np.where(fresh[:, None], 0.0, speed)
-        self._age[rows] = 0.0
-        return self._state[rows]
-
-
-def conjugated(q: np.ndarray) -> np.ndarray:
-    """The inverse of unit quaternions (..., 4)."""
-    return q * np.array([1.0, -1.0, -1.0, -1.0])
-
-
-def multiplied(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Products of quaternions (..., 4) w, x, y, z: first ``b``, then ``a``."""
-    aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
-    bw, bx, by, bz = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
-    return np.stack(
-        [
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ],
-        -1,
-    )
-
-
-def rotation_vector(q: np.ndarray) -> np.ndarray:
-    """Unit quaternions (..., 4) -> rotation vectors (..., 3) [rad], the shorter way round."""
-    q = np.where(q[..., :1] < 0, -q, q)
-    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
-    angle = 2 * np.arctan2(sine, q[..., :1])
-    return q[..., 1:] * np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 2.0)
-
-
-def quaternion_from_vector(v: np.ndarray) -> np.ndarray:
-    """Rotation vectors (..., 3) [rad] -> unit quaternions (..., 4)."""
-    angle = np.linalg.norm(v, axis=-1, keepdims=True)
-    return np.concatenate([np.cos(angle / 2), v * (0.5 * np.sinc(angle / (2 * np.pi)))], -1)
+        out = np.array(quaternions, np.float64, order="C")
+        dt_s = np.maximum(np.asarray(dt_s, np.float64), 1e-6)
+        _filter_rotations(rows, out, dt_s, self._state, self._speed, self._age, self._settings)
+        return out

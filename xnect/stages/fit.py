@@ -15,7 +15,7 @@ import numpy as np
 from xnect.config import FilterConfig, FitConfig
 from xnect.errors import ShapeError
 from xnect.filters import RESTART_S, OneEuroFilter, RotationFilter
-from xnect.geometry import camera_from_fov, matrix_from_quaternion, quaternion_from_matrix, unproject
+from xnect.geometry import camera_from_fov, matrix_from_quaternion, unproject
 from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D
 from xnect.skeleton.kinematics import SKELETON
 from xnect.skeleton.limits import clamp
@@ -23,7 +23,7 @@ from xnect.skeleton.proportions import ProportionEstimator, pose_scale
 from xnect.stages.fit_solver import Priors, Targets, minimise
 from xnect.stages.fit_start import LEAST_DEPTH_M, body_from_pose, root_from_image
 from xnect.stages.fit_state import FACING_CAMERA, PersonStates
-from xnect.stages.fit_tree import NOSE, POINTS, forward_people, with_nose
+from xnect.stages.fit_tree import NOSE, POINTS, forward_people, quaternions, with_nose
 from xnect.structures import F64, I64, Bodies, Bool, Camera, Detections, Poses, Tracks
 
 #: Expected error of a joint of full confidence: Stage II's, and a 2D joint's in the plane through the person [m].
@@ -250,7 +250,7 @@ class SkeletonFitter:
         """Filter the bodies and put the joints where they say."""
         states = self._states
         root, rotation, angles = states.root_m[rows], states.rotation[rows], states.angles_rad[rows]
-        quaternion = quaternion_from_matrix(rotation) if len(rows) else np.zeros((0, 4))
+        quaternion = quaternions(rotation)
         known = states.known[rows]
         if self._filter_config.enabled and not self._static and known.any():
             at, dt = rows[known], step_s[known]

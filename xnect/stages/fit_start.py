@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from xnect.filters import rotation_vector
-from xnect.geometry import quaternion_from_matrix
 from xnect.skeleton.joints import JOINTS_3D
 from xnect.skeleton.kinematics import SKELETON, rotation_from_vector
 from xnect.skeleton.limits import clamp
+from xnect.stages.fit_tree import forward_people, with_nose
 from xnect.structures import F64
 
 #: People are at least so far from the camera [m].
@@ -19,6 +19,10 @@ _PELVIS_JOINTS = np.array([JOINTS_3D.index(n) for n in ("pelvis", "right_hip", "
 _PELVIS_WEIGHTS = np.array([1.0, 2.0, 2.0, 1.0, 0.2])
 _CHEST_JOINTS = np.array([JOINTS_3D.index(n) for n in ("spine", "neck", "right_shoulder", "left_shoulder")])
 _CHEST_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0])
+
+_REST_LOCAL = SKELETON.local_rotations(SKELETON.rest_rad[None])[0]
+_REST_CHEST = _REST_LOCAL[SKELETON.joint_names.index("lumbar")] @ _REST_LOCAL[SKELETON.joint_names.index("spine")]
+_REST_CLAVICLE = {s: _REST_LOCAL[SKELETON.joint_names.index(f"{s}_clavicle")] for s in ("right", "left")}
 
 
 def aligned_rotation(source: np.ndarray, target: np.ndarray, weights: np.ndarray) -> F64:
@@ -133,21 +137,17 @@ def body_from_pose(joints_m: np.ndarray, offsets_m: F64) -> tuple[F64, F64]:
     people = len(joints_m)
     joints_m = np.asarray(joints_m, np.float64)
     angles = np.broadcast_to(SKELETON.rest_rad, (people, len(SKELETON.angle_names))).copy()
-    identity = np.broadcast_to(np.eye(3), (people, 3, 3))
-    rest, frames = SKELETON.forward(np.zeros((people, 3)), identity, angles, offsets_m)
-    rest = rest[:, SKELETON.index_21]
+    identity = np.tile(np.eye(3), (people, 1, 1))
+    rest = forward_people(np.zeros((people, 3)), identity, angles, with_nose(offsets_m))[:, SKELETON.index_21]
     pelvis = aligned_rotation(rest[:, _PELVIS_JOINTS], joints_m[:, _PELVIS_JOINTS], _PELVIS_WEIGHTS)
-    chest_joint = SKELETON.joint_names.index("spine")
     chest = aligned_rotation(rest[:, _CHEST_JOINTS], joints_m[:, _CHEST_JOINTS], _CHEST_WEIGHTS)
-    chest = chest @ frames[:, chest_joint]
-    bend = rotation_vector(quaternion_from_matrix(np.swapaxes(pelvis, -1, -2) @ chest)) / 2
+    chest = chest @ _REST_CHEST
+    bend = Rotation.from_matrix(np.swapaxes(pelvis, -1, -2) @ chest).as_rotvec() / 2
     for joint in ("lumbar", "spine"):
         _set(angles, f"{joint}_flexion", bend[:, 0])
         _set(angles, f"{joint}_bend_right", bend[:, 2])
         _set(angles, f"{joint}_turn_left", bend[:, 1])
-    local = SKELETON.local_rotations(angles)
     for side in ("right", "left"):
         _set_leg(angles, side, pelvis, joints_m)
-        clavicle = SKELETON.joint_names.index(f"{side}_clavicle")
-        _set_arm(angles, side, chest @ local[:, clavicle], joints_m)
+        _set_arm(angles, side, chest @ _REST_CLAVICLE[side], joints_m)
     return pelvis, clamp(angles, SKELETON.limits_rad)

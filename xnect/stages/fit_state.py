@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from xnect.skeleton.kinematics import SKELETON, rotation_from_vector
+from xnect.skeleton.kinematics import SKELETON
 from xnect.skeleton.limits import clamp
+from xnect.stages.fit_tree import turned
 from xnect.structures import F64, I64, Bool
 
 #: Time between frames where there is no earlier one [s].
@@ -100,7 +101,7 @@ class PersonStates:
 
     def _moved(self, rows: I64, ahead: F64) -> tuple[F64, F64, F64]:
         root = self.root_m[rows] + ahead * self._root_speed[rows]
-        rotation = rotation_from_vector(ahead * self._turn_speed[rows]) @ self.rotation[rows]
+        rotation = turned(ahead * self._turn_speed[rows], self.rotation[rows])
         angles = clamp(self.angles_rad[rows] + ahead * self._angle_speed[rows], SKELETON.limits_rad)
         return root, rotation, angles
 
@@ -120,7 +121,7 @@ class PersonStates:
             new = speed[rows] + SPEED_BLEND * (np.clip(change * per_s, -fastest, fastest) - speed[rows])
             speed[rows] = np.where(restarted[:, None], 0.0, new)
         self.root_m[rows] = root
-        self.rotation[rows] = nearest_rotation(rotation)
+        self.rotation[rows] = rotation
         self.angles_rad[rows] = angles
         self.known[rows] = True
         self.time_s[rows] = now_s
@@ -133,16 +134,8 @@ class PersonStates:
         root, rotation, angles = self._moved(rows, ahead)
         root[:, 2] = np.maximum(root[:, 2], 0.5 * self.root_m[rows, 2])  # nobody runs through the camera
         self.root_m[rows] = root
-        self.rotation[rows] = nearest_rotation(rotation)
+        self.rotation[rows] = rotation
         self.angles_rad[rows] = angles
         for speed in (self._root_speed, self._turn_speed, self._angle_speed):
             speed[rows] *= left
         self.time_s[rows] = now_s
-
-
-def nearest_rotation(matrices: np.ndarray) -> F64:
-    """Take rounding errors out of matrices (..., 3, 3) that are nearly rotations (Gram-Schmidt on their columns)."""
-    x = matrices[..., 0] / np.linalg.norm(matrices[..., 0], axis=-1, keepdims=True)
-    y = matrices[..., 1] - x * (x * matrices[..., 1]).sum(-1, keepdims=True)
-    y = y / np.linalg.norm(y, axis=-1, keepdims=True)
-    return np.stack([x, y, np.cross(x, y)], -1)

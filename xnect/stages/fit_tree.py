@@ -175,6 +175,50 @@ def forward_people(root: F64, rotation: F64, angles: F64, offsets: F64) -> F64:
     return points
 
 
+@njit(cache=True)
+def turned(vectors: F64, rotations: F64) -> F64:
+    """Rotations (P, 3, 3) turned further by rotation vectors (P, 3), rounding errors taken out."""
+    out, turn = np.empty_like(rotations), np.empty((3, 3))
+    for i in range(len(rotations)):
+        exponential(vectors[i], turn)
+        m = out[i]
+        _times(turn, rotations[i], m)
+        # Gram-Schmidt on the columns
+        m[:, 0] /= np.sqrt((m[:, 0] ** 2).sum())
+        m[:, 1] -= m[:, 0] * (m[:, 0] * m[:, 1]).sum()
+        m[:, 1] /= np.sqrt((m[:, 1] ** 2).sum())
+        for k in range(3):
+            a, b = (k + 1) % 3, (k + 2) % 3
+            m[k, 2] = m[a, 0] * m[b, 1] - m[b, 0] * m[a, 1]
+    return out
+
+
+@njit(cache=True)
+def quaternions(rotations: F64) -> F64:
+    """Rotation matrices (P, 3, 3) -> unit quaternions w, x, y, z (P, 4), w >= 0."""
+    out = np.empty((len(rotations), 4))
+    for i in range(len(rotations)):
+        m, q = rotations[i], out[i]
+        trace = m[0, 0] + m[1, 1] + m[2, 2]
+        k = 0
+        for a in range(1, 3):
+            if m[a, a] > m[k, k]:
+                k = a
+        a, b = (k + 1) % 3, (k + 2) % 3
+        if trace > m[k, k]:  # w is the largest
+            q[0] = 1.0 + trace
+            for c in range(3):
+                d, e = (c + 1) % 3, (c + 2) % 3
+                q[1 + c] = m[e, d] - m[d, e]
+        else:
+            q[0] = m[b, a] - m[a, b]
+            q[1 + k] = 1.0 + m[k, k] - m[a, a] - m[b, b]
+            q[1 + a] = m[a, k] + m[k, a]
+            q[1 + b] = m[b, k] + m[k, b]
+        q /= np.sqrt((q * q).sum()) * (-1.0 if q[0] < 0 else 1.0)
+    return out
+
+
 def jacobian(root: np.ndarray, rotation: np.ndarray, angles: np.ndarray, offsets: np.ndarray) -> F64:
     """Derivative of all points by all variables, dense, (POINTS, 3, VARIABLES): for tests and inspection.
 
