@@ -111,12 +111,20 @@ class FitConfig:
     Attributes:
         height_m: Body height for metric scale [m], None = an average adult's.
         iterations: Gauss-Newton steps a frame.
+        bone_frames: Bone lengths are measured over so many confident frames of a person, then fixed; 0 = an average
+            adult's.
+        smoothness: How strongly a person is expected to go on as before, 0 = not at all, 1 = as tuned.
     """
 
     height_m: float | None = None
     iterations: int = 3
+    bone_frames: int = 60
+    smoothness: float = 1.0
 
     def __post_init__(self) -> None:
+        _check(1 <= self.iterations <= 100, f"iterations {self.iterations}: 1 to 100 expected")
+        _check(0 <= self.bone_frames <= 1000, f"bone_frames {self.bone_frames}: 0 to 1000 expected")
+        _check(0 <= self.smoothness <= 100, f"smoothness {self.smoothness}: 0 to 100 expected")
         _check(
             self.height_m is None or 0.4 <= self.height_m <= 2.6, f"body height {self.height_m} m: 0.4 to 2.6 expected"
         )
@@ -128,8 +136,8 @@ class FilterConfig:
 
     Attributes:
         enabled: False = no smoothing at all.
-        min_cutoff_2d, beta_2d: For 2D joints [Hz], [1/px].
-        min_cutoff_3d, beta_3d: For 3D joints and angles [Hz], [1/m or 1/rad].
+        min_cutoff_2d, beta_2d: For 2D joints [Hz], [Hz per m/s in the plane through the person].
+        min_cutoff_3d, beta_3d: For the fitted body [Hz], [Hz per m/s or rad/s].
         derivative_cutoff: For the speed estimate [Hz].
     """
 
@@ -139,6 +147,12 @@ class FilterConfig:
     min_cutoff_3d: float = 0.8
     beta_3d: float = 0.4
     derivative_cutoff: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(
+            min(self.min_cutoff_2d, self.min_cutoff_3d, self.derivative_cutoff) > 0, "filter cut-offs must be positive"
+        )
+        _check(min(self.beta_2d, self.beta_3d) >= 0, "filter betas must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True)

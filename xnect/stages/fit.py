@@ -1,0 +1,284 @@
+"""Stage III: one kinematic skeleton a person, fitted to 2D joints and Stage II's pose, steady over time.
+
+Per frame: 1-euro filter on the 2D joints, bone lengths from the first confident frames, damped Gauss-Newton from where
+the person is expected (or from a closed form where that fails), 1-euro filters on root and angles, and the joints by
+forward kinematics of what came out, so that positions, angles and bones always agree.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from xnect.config import FilterConfig, FitConfig
+from xnect.errors import ShapeError
+from xnect.filters import RESTART_S, OneEuroFilter, RotationFilter
+from xnect.geometry import camera_from_fov, matrix_from_quaternion, unproject
+from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D
+from xnect.skeleton.kinematics import SKELETON
+from xnect.skeleton.limits import clamp
+from xnect.skeleton.proportions import ProportionEstimator, pose_scale
+from xnect.stages.fit_solver import Priors, Targets, minimise
+from xnect.stages.fit_start import LEAST_DEPTH_M, body_from_pose, root_from_image
+from xnect.stages.fit_state import FACING_CAMERA, PersonStates
+from xnect.stages.fit_tree import NOSE, POINTS, forward_people, quaternions, with_nose
+from xnect.structures import F64, I64, Bodies, Bool, Camera, Detections, Poses, Tracks
+
+#: Expected error of a joint of full confidence: Stage II's, and a 2D joint's in the plane through the person [m].
+ERROR_3D_M, ERROR_2D_M = 0.05, 0.015
+#: Distances beyond which a joint counts as wrong and stops pulling [m].
+OUTLIER_3D_M, OUTLIER_2D_M = 0.40, 0.12
+#: Standard deviations of the angles about rest, and about the range that people use most [rad].
+REST_RAD, OBSERVED_RAD = 3.0, 0.5
+#: How far people stray from where they are expected, per second: sideways, in depth, turning, each angle.
+STRAY_M_S, STRAY_DEPTH_M_S, STRAY_TURN_RAD_S, STRAY_ANGLE_RAD_S = 1.5, 0.8, 4.0, 6.0
+#: Gauss-Newton steps from a closed-form start.
+COLD_ITERATIONS = 15
+#: A fit whose energy is this many times the expected is tried again from the closed form.
+EXPLODED = 6.0
+#: Least weight of a joint of Stage II, since nothing else tells where an unseen limb is.
+LEAST_TRUST = 0.02
+#: The 2D neck is the middle of the shoulders and only near the base of the neck.
+NECK_TRUST = 0.3
+
+_POINT_OF_2D: I64 = np.array([NOSE] + [SKELETON.joint_names.index(n) for n in JOINTS_2D[1:]])
+_POINT_OF_3D = SKELETON.index_21
+_TRUST_2D: F64 = np.array([NECK_TRUST if name == "neck" else 1.0 for name in JOINTS_2D])
+
+Body = tuple[F64, F64, F64]  # root (P, 3), rotation (P, 3, 3), angles (P, D)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Evidence:
+    """What one frame tells of the people that are seen, row for row.
+
+    ``joints_m`` (R, 21, 3) Stage II's poses at the skeletons' size; ``trust`` (R, 21); ``image`` (R, 14, 2) picture-plane
+    coordinates; ``sure`` (R, 14); ``guess_m`` (R, 3) Stage II's root; ``offsets_m`` (R, J, 3).
+    """
+
+    joints_m: F64
+    trust: F64
+    image: F64
+    sure: F64
+    guess_m: F64
+    offsets_m: F64
+
+    def of(self, rows: Bool) -> _Evidence:
+        """Some of the people."""
+        return _Evidence(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    def start(self) -> Body:
+        """Bodies in closed form."""
+        rotation, angles = body_from_pose(self.joints_m, self.offsets_m)
+        points = forward_people(np.zeros_like(self.guess_m), rotation, angles, with_nose(self.offsets_m))
+        root = root_from_image(points[:, _POINT_OF_2D], self.image, self.sure, self.guess_m)
+        return root, rotation, angles
+
+    def targets(self, expected: Body, strays: tuple[F64, F64, F64]) -> Targets:
+        """The problem to solve; ``strays`` are the weights of the expected body (root (R, 3), turn and angle (R,))."""
+        people = len(self.joints_m)
+        joints, weight_3d = np.zeros((people, POINTS, 3)), np.zeros((people, POINTS))
+        image, weight_2d = np.zeros((people, POINTS, 2)), np.zeros((people, POINTS))
+        joints[:, _POINT_OF_3D], weight_3d[:, _POINT_OF_3D] = self.joints_m, self.trust / ERROR_3D_M**2
+        weight_3d[:, 0] = 0.0  # the pelvis is the origin
+        image[:, _POINT_OF_2D], weight_2d[:, _POINT_OF_2D] = self.image, self.sure * (_TRUST_2D / ERROR_2D_M**2)
+        root, rotation, angles = (part.copy() for part in expected)
+        offsets = with_nose(self.offsets_m)
+        depth = np.maximum(root[:, 2], LEAST_DEPTH_M)
+        return Targets(joints, weight_3d, image, weight_2d, depth, offsets, root, rotation, angles, *strays)
+
+    def expected_energy(self) -> F64:
+        """Energy when every joint is off by what is usual, (R,)."""
+        return self.trust.sum(1) + (self.sure * _TRUST_2D).sum(1) + 1.0
+
+
+class SkeletonFitter:
+    """Fits people frame by frame; keeps bones, last bodies and filters per id."""
+
+    def __init__(self, fit: FitConfig | None = None, filters: FilterConfig | None = None, static: bool = False) -> None:
+        """Makes a fitter that knows nobody.
+
+        Args:
+            fit: Settings of the fit.
+            filters: Settings of the filters.
+            static: Every frame stands alone: no bones, bodies or filters from earlier frames.
+        """
+        self._config = fit or FitConfig()
+        self._filter_config = filters or FilterConfig()
+        self._static = static
+        self._priors = Priors(
+            SKELETON.limits_rad.copy(),
+            SKELETON.observed_rad.copy(),
+            SKELETON.rest_rad.copy(),
+            1 / OBSERVED_RAD**2,
+            1 / REST_RAD**2,
+            OUTLIER_3D_M**2,
+            OUTLIER_2D_M**2,
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everyone."""
+        f = self._filter_config
+        body = (f.min_cutoff_3d, f.beta_3d, f.derivative_cutoff)
+        self._states = PersonStates()
+        self._bones = ProportionEstimator(self._config.height_m, self._config.bone_frames)
+        self._filter_2d = OneEuroFilter(len(JOINTS_2D), 2, f.min_cutoff_2d, f.beta_2d, f.derivative_cutoff)
+        self._filter_ray = OneEuroFilter(1, 2, *body)
+        self._filter_depth = OneEuroFilter(1, 1, *body)
+        self._filter_angles = OneEuroFilter(len(SKELETON.angle_names), 1, *body)
+        self._filter_rotation = RotationFilter(*body)
+
+    def rescale(self) -> None:
+        """Measure everyone's bones anew over the next frames."""
+        self._bones.restart()
+
+    def warm_up(self) -> None:
+        """Fit an invented person, so that compiling (once a machine, then cached) does not fall into a first frame."""
+        spare = SkeletonFitter(self._config, self._filter_config)
+        zero = np.zeros((1, 3))
+        xyz, _ = SKELETON.forward(zero, FACING_CAMERA[None], SKELETON.rest_rad[None], SKELETON.rest_offsets_m)
+        sure = np.ones((1, len(JOINTS_3D)), np.float32)
+        pose = (xyz[:, SKELETON.index_21] - xyz[:, :1]).astype(np.float32)
+        poses = Poses(pose, np.array([[0, 0, 3]], np.float32), sure, sure < 0)
+        detections = Detections(np.full((1, 14, 2), 50, np.float32), sure[:, :14].copy(), sure[:, 0].copy())
+        for frame in range(2):
+            tracks = Tracks(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64))
+            spare(tracks, detections, poses, camera_from_fov((100, 100)), frame / 30)
+
+    def __call__(
+        self, tracks: Tracks, detections: Detections, poses: Poses, camera: Camera, timestamp_s: float
+    ) -> Bodies:
+        """Fit one frame.
+
+        Args:
+            tracks: Who is who; people without a row are carried on from what is known of them.
+            detections: 2D joints.
+            poses: Stage II's output, row for row the detections.
+            camera: Intrinsics of the frame.
+            timestamp_s: Time of the frame [s].
+
+        Returns:
+            Row for row the tracks; no angle outside of ``SKELETON.limits_rad``.
+
+        Raises:
+            ShapeError: Rows do not match, or the time is not a number.
+        """
+        _check(tracks, detections, poses, timestamp_s)
+        if self._static:
+            self.reset()
+        rows, new = self._states.rows(tracks.ids)
+        self._bones.reset(new)
+        self._filter_2d.reset(new)
+        self._reset_output(new)
+        step_s = self._states.step_s(rows, timestamp_s)
+        seen = tracks.row >= 0
+        lost = ~seen & self._states.known[rows]
+        if seen.any():
+            self._fit(rows[seen], tracks.row[seen], detections, poses, camera, timestamp_s)
+        if lost.any():
+            self._states.coast(rows[lost], step_s[lost], timestamp_s)
+        return self._output(rows, seen, step_s)
+
+    def _fit(self, rows: I64, people: I64, detections: Detections, poses: Poses, camera: Camera, now_s: float) -> None:
+        """Bring the states of the people who are seen up to date."""
+        states = self._states
+        step_s = states.step_s(rows, now_s)
+        gap_s = np.where(states.known[rows], np.maximum(now_s - states.seen_s[rows], step_s), np.inf)
+        evidence = self._evidence(rows, people, detections, poses, camera, gap_s)
+        cold = gap_s > RESTART_S
+        body = states.predicted(rows, step_s)
+        if cold.any():
+            for part, start in zip(body, evidence.of(cold).start(), strict=True):
+                part[cold] = start
+            self._reset_output(rows[cold])
+        targets = evidence.targets(body, self._stray_weights(np.where(cold, np.inf, gap_s)))
+        iterations = np.where(cold, COLD_ITERATIONS, self._config.iterations)
+        energy = minimise(targets, self._priors, body[0], body[1], body[2], iterations)
+        exploded = (energy > EXPLODED * evidence.expected_energy()) & ~cold
+        if exploded.any():
+            exploded[exploded] = self._retry(evidence.of(exploded), body, exploded)
+        body[0][:, 2] = np.maximum(body[0][:, 2], LEAST_DEPTH_M)
+        states.take(rows, body, step_s, cold | exploded, now_s)
+        states.inferred[rows] = poses.inferred[people]
+
+    def _evidence(
+        self, rows: I64, people: I64, detections: Detections, poses: Poses, camera: Camera, gap_s: F64
+    ) -> _Evidence:
+        """Scale poses to the persons' bones, filter 2D joints."""
+        joints = np.nan_to_num(poses.joints_m[people].astype(np.float64), posinf=0.0, neginf=0.0)
+        trust = np.clip(np.nan_to_num(poses.confidence[people].astype(np.float64)), LEAST_TRUST, 1.0)
+        self._bones.update(rows, joints, trust)
+        offsets = self._bones.offsets_m(rows)
+        scale = pose_scale(joints, offsets, trust)
+        guess = np.nan_to_num(poses.root_m[people].astype(np.float64), posinf=0.0, neginf=0.0) * scale[:, None]
+        guess[:, 2] = np.maximum(guess[:, 2], LEAST_DEPTH_M)
+        sure = np.clip(np.nan_to_num(detections.confidence[people].astype(np.float64)), 0.0, 1.0)
+        image = np.nan_to_num(unproject(detections.joints_px[people], camera), posinf=0.0, neginf=0.0)
+        if self._filter_config.enabled and not self._static:
+            depth = np.where(self._states.known[rows], self._states.root_m[rows, 2], guess[:, 2])
+            image = self._filter_2d(rows, image, gap_s, sure > 0, depth)
+        return _Evidence(joints * scale[:, None, None], trust, image, sure, guess, offsets)
+
+    def _stray_weights(self, gap_s: F64) -> tuple[F64, F64, F64]:
+        """Weights of the expected root, turn and angles after a gap; 0 where nothing is expected (infinite gap)."""
+        per = (self._config.smoothness / gap_s) ** 2
+        root = per[:, None] / np.array([STRAY_M_S, STRAY_M_S, STRAY_DEPTH_M_S]) ** 2
+        return root, per / STRAY_TURN_RAD_S**2, per / STRAY_ANGLE_RAD_S**2
+
+    def _retry(self, evidence: _Evidence, body: Body, rows: Bool) -> Bool:
+        """Fit some rows of ``body`` from the closed form and keep what is better; returns where that was so."""
+        start = evidence.start()
+        free = self._stray_weights(np.full(len(start[0]), np.inf))
+        targets = evidence.targets(start, free)
+        root, rotation, angles = (part[rows] for part in body)
+        steps = np.full(len(root), COLD_ITERATIONS)
+        before = minimise(targets, self._priors, root, rotation, angles, 0 * steps)
+        better = minimise(targets, self._priors, start[0], start[1], start[2], steps) < before
+        for part, new in zip(body, start, strict=True):
+            part[np.flatnonzero(rows)[better]] = new[better]
+        return better
+
+    def _reset_output(self, rows: I64) -> None:
+        """Let the output filters start afresh."""
+        for one in (self._filter_ray, self._filter_depth, self._filter_angles, self._filter_rotation):
+            one.reset(rows)
+
+    def _output(self, rows: I64, seen: Bool, step_s: F64) -> Bodies:
+        """Filter the bodies and put the joints where they say."""
+        states = self._states
+        root, rotation, angles = states.root_m[rows], states.rotation[rows], states.angles_rad[rows]
+        quaternion = quaternions(rotation)
+        known = states.known[rows]
+        if self._filter_config.enabled and not self._static and known.any():
+            at, dt = rows[known], step_s[known]
+            depth = self._filter_depth(at, root[known, None, 2:], dt)
+            ray = root[known, None, :2] / root[known, None, 2:]
+            ray = self._filter_ray(at, ray, dt, scale=root[known, 2])
+            root[known] = np.concatenate([ray * depth, depth], -1)[:, 0]
+            angles[known] = self._filter_angles(at, angles[known, :, None], dt)[..., 0]
+            quaternion[known] = self._filter_rotation(at, quaternion[known], dt)
+            rotation = matrix_from_quaternion(quaternion)
+        angles = clamp(angles, SKELETON.limits_rad)
+        offsets = self._bones.offsets_m(rows)
+        points = forward_people(root, rotation, angles, with_nose(offsets))
+        return Bodies(
+            joints_m=points[:, SKELETON.index_21].astype(np.float32),
+            angles_rad=angles.astype(np.float32),
+            root_position_m=root.astype(np.float32),
+            root_rotation=quaternion.astype(np.float32),
+            inferred=states.inferred[rows] | ~seen[:, None],
+            offsets_m=offsets.astype(np.float32),
+        )
+
+
+def _check(tracks: Tracks, detections: Detections, poses: Poses, timestamp_s: float) -> None:
+    """Rows that fit together and a time; raises ShapeError."""
+    if len(poses) != len(detections):
+        raise ShapeError(f"poses and detections must have the same rows, got {len(poses)} and {len(detections)}")
+    if len(tracks) and (tracks.row.min() < -1 or tracks.row.max() >= len(poses)):
+        raise ShapeError(f"tracks name rows {tracks.row.tolist()}, expected -1 to {len(poses) - 1}")
+    if not math.isfinite(timestamp_s):
+        raise ShapeError(f"timestamp must be a finite number of seconds, got {timestamp_s}")
