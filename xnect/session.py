@@ -9,11 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from xnect.capture.source import Source
 from xnect.config import PipelineConfig
 from xnect.structures import Camera, Frame, FrameResult
+
+if TYPE_CHECKING:
+    from xnect.pipeline import MotionCapture
 
 _log = logging.getLogger(__name__)
 
@@ -66,9 +69,9 @@ class LazyPipeline:
     def __init__(self, config: PipelineConfig, camera: Camera | None) -> None:
         self._config = config
         self._camera = camera
-        self._built: Any = None
+        self._built: MotionCapture | None = None
 
-    def build(self) -> Any:
+    def build(self) -> MotionCapture:
         """The ``MotionCapture`` behind it; built on the first call. Raises WeightsError, ConfigError."""
         if self._built is None:
             from xnect.pipeline import MotionCapture
@@ -78,8 +81,7 @@ class LazyPipeline:
 
     def __call__(self, frame: Frame) -> FrameResult:
         """The people in one frame."""
-        result: FrameResult = self.build()(frame)
-        return result
+        return self.build()(frame)
 
     def reset(self) -> None:
         """Forget people and filters, as before a new source."""
