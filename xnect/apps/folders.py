@@ -11,20 +11,6 @@ from xnect.errors import OutputError
 
 DEFAULT_FOLDER = Path("xnect-output")
 LOG_NAME = "poses.jsonl"
-_RESULTS = (
-    "poses.jsonl",
-    "poses.csv",
-    "poses.npz",
-    "poses.parquet",
-    "poses.c3d",
-    "poses.trc",
-    "overlay.mp4",
-    "overlay.mkv",
-    "coco.json",
-    "person_*.glb",
-    "openpose/*_keypoints.json",
-    "bvh/person_*.bvh",
-)
 
 
 def safe_name(name: str) -> str:
@@ -53,7 +39,10 @@ def sub_folders(names: Iterable[str]) -> list[str]:
 
 def results_in(folder: Path) -> list[Path]:
     """Files of an earlier run in a folder."""
-    return sorted(path for pattern in _RESULTS for path in folder.glob(pattern)) if folder.is_dir() else []
+    from xnect.formats.registry import FORMATS
+
+    patterns = [pattern for entry in FORMATS.values() for pattern in entry.files]
+    return sorted({path for pattern in patterns for path in folder.glob(pattern)}) if folder.is_dir() else []
 
 
 def fresh(name: str, root: Path = DEFAULT_FOLDER) -> Path:
@@ -81,9 +70,9 @@ def prepare(folder: Path, overwrite: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for path in present:
             path.unlink()
-        for empty in (folder / "openpose", folder / "bvh"):
-            if empty.is_dir() and not any(empty.iterdir()):
-                empty.rmdir()
+        for inside in {path.parent for path in present} - {folder}:
+            if not any(inside.iterdir()):
+                inside.rmdir()
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
 

@@ -16,7 +16,7 @@ _BYTES, _FILES = 2_000_000, 5
 class _Line(logging.Formatter):
     """``2026-01-31T12:00:00.123Z INFO capture.video: ...``; tracebacks only where they are asked for."""
 
-    converter = time.gmtime
+    converter = time.gmtime  # type: ignore[assignment]
 
     def __init__(self, traceback: bool, short: bool) -> None:
         super().__init__("%(message)s" if short else "%(asctime)s.%(msecs)03dZ %(levelname)s %(part)s: %(message)s")

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+import xnect.formats.header as headers
+import xnect.formats.recording as recording
 from xnect.apps.folders import LOG_NAME
 from xnect.apps.options import version
 from xnect.capture import SourceInfo
-from xnect.config import PipelineConfig, to_dict
+from xnect.config import PipelineConfig, RunConfig, to_dict
 from xnect.errors import FormatError
-from xnect.formats import header as headers
-from xnect.formats import recording
+from xnect.formats.registry import chosen
 from xnect.skeleton.kinematics import SKELETON
 from xnect.structures import Camera, Frame, FrameResult, Person
 
@@ -42,6 +43,24 @@ def recording_header(info: SourceInfo, camera: Camera, config: PipelineConfig) -
         bones=SKELETON.joint_names,
         bone_parents=tuple(int(parent) for parent in SKELETON.parents),
         filtered=config.filters.enabled and not config.static_images,
+    )
+
+
+def is_complete(folder: Path, config: RunConfig, info: SourceInfo) -> bool:
+    """Whether an earlier run came to the end of its source and wrote all that is asked now."""
+    if not (folder / LOG_NAME).is_file() or (folder / KEPT_NAME).exists() or info.duration_s is None:
+        return False
+    try:
+        found = recording.load(folder / LOG_NAME)
+    except FormatError:
+        return False
+    end_s = (config.source.start_s or 0.0) + info.duration_s
+    if not len(found) or found.torn_lines or found.times_s[-1] < end_s - 1.5 / (info.fps or 30.0):
+        return False
+    asked = chosen(config.output.formats)
+    there = [any(path.suffix != ".mkv" for pattern in f.files for path in folder.glob(pattern)) for f in asked]
+    return all(there) or (
+        not found.ids and (folder / LOG_NAME).is_file() and set(config.output.formats) <= set(found.header.formats)
     )
 
 

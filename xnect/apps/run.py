@@ -53,8 +53,8 @@ def parse(argv: Sequence[str], prog: str = "xnect run") -> Request:
         ConfigError: A settings file is wrong, or a value is out of range.
     """
     given: dict[str, Any] = vars(build_parser(prog).parse_args(dashed(argv)))
-    actions = {name: given.pop(name) for name in ("list_cameras", "print_config", "classify") if name in given}
-    actions |= {name: given.pop(name) for name in ("backbone", "topk") if name in given}
+    names = ("list_cameras", "print_config", "classify", "backbone", "topk")
+    actions: dict[str, Any] = {name: given.pop(name) for name in names if name in given}
     config_file = given.pop("config", None)
     return Request(gather({name.replace("_", "-"): value for name, value in given.items()}, config_file), **actions)
 
@@ -168,7 +168,7 @@ def run_headless(config: RunConfig, pipeline_for: Callable[..., Any] | None = No
                 if len(videos) == 1:
                     raise
                 failed += 1
-                _log.error("%s", error)  # noqa: TRY400 - one line for the user
+                _log.error("%s", error)
             if stop.event.is_set():
                 _log.warning("stopped; what was recorded is whole")
                 return stop.code
@@ -179,12 +179,13 @@ def run_headless(config: RunConfig, pipeline_for: Callable[..., Any] | None = No
 
 def _names(config: RunConfig, videos: Sequence[str | None]) -> list[Path | None]:
     """The output folder of each video; None = chosen when the source's name is known."""
-    if config.output.directory is None:
-        return [None] * len(videos)
-    base = Path(config.output.directory)
+    base = None if config.output.directory is None else Path(config.output.directory)
     if len(videos) == 1:
         return [base]
-    return [base / name for name in folders.sub_folders(Path(str(video)).stem for video in videos)]
+    if base is None and not (config.output.overwrite or config.output.resume):
+        return [None] * len(videos)
+    names = folders.sub_folders(Path(str(video)).stem for video in videos)
+    return [(base or folders.DEFAULT_FOLDER) / name for name in names]
 
 
 def _record(
@@ -197,7 +198,7 @@ def _record(
     """One source through the pipeline into its folder."""
     from xnect.apps import recording
     from xnect.capture import open_configured
-    from xnect.formats import writer
+    from xnect.formats.writer import open_writers
     from xnect.session import LazyPipeline, Session
 
     with open_configured(config.source, config.pipeline.camera, video) as source:
@@ -207,6 +208,9 @@ def _record(
         if config.output.resume:
             if info.live:
                 raise ConfigError("--resume goes on with files; a camera's or an address's past is gone")
+            if recording.is_complete(folder, config, info):
+                _log.info("%s: complete already", folder)
+                return
             earlier = recording.set_aside(folder)
         folders.prepare(folder, config.output.overwrite or earlier is not None)
         folders.check_space(folder)
@@ -214,7 +218,7 @@ def _record(
         process = recording.Resumed(pipeline, earlier) if earlier is not None else pipeline
         header = recording.recording_header(info, source.camera, config.pipeline)
         _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info.fps, info.live), folder)
-        sink = writer.open_writers(folder, config.output.formats, header)
+        sink = open_writers(folder, config.output.formats, header)
         with Progress(source, info.name, quiet=config.log.level in ("warning", "error")) as progress:
             report = Session(source, process, [sink]).run(progress, stop.event)
         if earlier is not None and not report.stopped:
