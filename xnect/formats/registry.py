@@ -1,0 +1,67 @@
+"""The output formats by name: the one table that the writers, ``convert`` and ``repair`` share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from xnect.errors import OutputError
+from xnect.formats.header import RecordingHeader
+from xnect.formats.people import Writer
+from xnect.formats.recording import Recording
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One output format; it is written frame by frame (``live``) or from the whole recording (``export``).
+
+    Attributes:
+        name: As ``--formats`` has it.
+        files: Patterns of the files it makes below the output folder.
+        suffix: File ending by which ``convert`` knows it; "" = not to be converted to.
+        live: Opens a writer for an output folder.
+        export: Writes a recording into a folder and returns the files made.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    suffix: str = ""
+    live: Callable[[Path, RecordingHeader], Writer] | None = None
+    export: Callable[[Recording, Path], list[Path]] | None = None
+
+
+def _jsonl(directory: Path, header: RecordingHeader) -> Writer:
+    from xnect.formats.jsonl import FILE_NAME, JsonlWriter
+
+    return JsonlWriter(directory / FILE_NAME, header)
+
+
+def _overlay(directory: Path, header: RecordingHeader) -> Writer:
+    from xnect.formats.overlay import OverlayWriter
+
+    return OverlayWriter(directory, header.fps)
+
+
+_TABLE = (
+    Format("jsonl", ("poses.jsonl",), ".jsonl", live=_jsonl),
+    Format("overlay", ("overlay.mp4", "overlay.mkv"), live=_overlay),
+)
+FORMATS: dict[str, Format] = {f.name: f for f in _TABLE}
+
+
+def names() -> tuple[str, ...]:
+    """All format names."""
+    return tuple(FORMATS)
+
+
+def chosen(formats: Iterable[str]) -> tuple[Format, ...]:
+    """Formats by name, jsonl first and always; raises OutputError that names the known ones."""
+    wanted = ["jsonl", *formats]
+    for name in wanted:
+        if name not in FORMATS:
+            near = difflib.get_close_matches(name, FORMATS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise OutputError(f"unknown format {name!r}{hint} (known: {', '.join(FORMATS)})")
+    return tuple(FORMATS[name] for name in dict.fromkeys(wanted))
