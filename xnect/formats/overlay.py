@@ -18,6 +18,7 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from xnect.errors import OutputError
+from xnect.formats.files import replacing
 from xnect.formats.painter import PaintOptions, paint
 from xnect.formats.people import FrameRecord
 from xnect.structures import U8, Frame, FrameResult
@@ -144,26 +145,22 @@ def remux(source: Path, target: Path, times_s: Sequence[float] | None, fps: floa
     Raises:
         av.FFmpegError, OSError: The source is no video, or the target cannot be written.
     """
-    part = target.with_name(target.name + ".part")
     count = 0
-    try:
-        with (
-            av.open(str(source)) as reader,
-            av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as writer,
-        ):
-            original = reader.streams.video[0]
-            stream = writer.add_stream_from_template(original)
-            stream.time_base = Fraction(1, _CLOCK)
-            for packet, tick, length in _timed(_packets(reader, original), times_s, fps):
-                packet.stream = stream
-                packet.time_base = Fraction(1, _CLOCK)
-                packet.pts = packet.dts = tick
-                packet.duration = length
-                writer.mux(packet)
-                count += 1
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        replacing(target) as part,
+        av.open(str(source)) as reader,
+        av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as writer,
+    ):
+        original = reader.streams.video[0]
+        stream = writer.add_stream_from_template(original)
+        stream.time_base = Fraction(1, _CLOCK)
+        for packet, tick, length in _timed(_packets(reader, original), times_s, fps):
+            packet.stream = stream
+            packet.time_base = Fraction(1, _CLOCK)
+            packet.pts = packet.dts = tick
+            packet.duration = length
+            writer.mux(packet)
+            count += 1
     return count
 
 

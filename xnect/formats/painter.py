@@ -209,14 +209,15 @@ def _add_skeletons(
     thin = max(1, width // 2)
     rim = max(2, thin)
     strokes.add(0, _DARK, width + rim, segments[sure])
-    strokes.add(0, _DARK, 2 * width + rim, dots[drawn])
+    dot = max(2, round(1.6 * width))
+    strokes.add(0, _DARK, dot + rim, dots[drawn])
     for side, colour in enumerate((palette.right, palette.left, palette.middle)):
         bones, joints = side == _BONE_SIDE, side == _JOINT_SIDE
         strokes.add(1, colour, width, segments[sure & bones])
         strokes.add(1, colour, max(thin, width - 1), _dashed(segments[unsure & bones], 4.0 * width))
-        strokes.add(1, colour, thin, _dashed(segments[guessed & bones], 4.0 * width))
-        strokes.add(2, colour, 2 * width, dots[drawn & joints])
-    strokes.add(3, _DARK, max(1, 2 * width - 2 * max(1, thin // 2) - 1), dots[drawn & ~seen])
+        strokes.add(1, colour, thin, _dashed(segments[guessed & bones], 6.0 * width))
+        strokes.add(2, colour, dot, dots[drawn & joints])
+    strokes.add(3, _DARK, max(1, dot - 2 * max(1, width // 4)), dots[drawn & ~seen])
 
 
 def _dashed(segments: np.ndarray, dash_px: float) -> np.ndarray:

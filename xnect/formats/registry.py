@@ -44,9 +44,44 @@ def _overlay(directory: Path, header: RecordingHeader) -> Writer:
     return OverlayWriter(directory, header.fps)
 
 
+def _openpose(directory: Path, header: RecordingHeader) -> Writer:
+    from xnect.formats.openpose import OpenPoseWriter
+
+    return OpenPoseWriter(directory, header)
+
+
+def _coco(directory: Path, header: RecordingHeader) -> Writer:
+    from xnect.formats.coco import FILE_NAME, CocoWriter
+
+    return CocoWriter(directory / FILE_NAME)
+
+
+def _csv(directory: Path, header: RecordingHeader) -> Writer:
+    from xnect.formats.csv_table import FILE_NAME, CsvWriter
+
+    return CsvWriter(directory / FILE_NAME, header)
+
+
+def _npz(recording: Recording, directory: Path) -> list[Path]:
+    from xnect.formats.tables import write_npz
+
+    return write_npz(recording, directory / "poses.npz")
+
+
+def _parquet(recording: Recording, directory: Path) -> list[Path]:
+    from xnect.formats.tables import write_parquet
+
+    return write_parquet(recording, directory / "poses.parquet")
+
+
 _TABLE = (
     Format("jsonl", ("poses.jsonl",), ".jsonl", live=_jsonl),
     Format("overlay", ("overlay.mp4", "overlay.mkv"), live=_overlay),
+    Format("openpose", ("openpose/*_keypoints.json",), live=_openpose),
+    Format("coco", ("coco.json",), ".json", live=_coco),
+    Format("csv", ("poses.csv",), ".csv", live=_csv),
+    Format("npz", ("poses.npz",), ".npz", export=_npz),
+    Format("parquet", ("poses.parquet",), ".parquet", export=_parquet),
 )
 FORMATS: dict[str, Format] = {f.name: f for f in _TABLE}
 
