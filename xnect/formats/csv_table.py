@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xnect.formats.header import RecordingHeader
+from xnect.formats.header import RecordingHeader, public_name
 from xnect.formats.jsonl import DECIMALS_M, DECIMALS_PX, DECIMALS_S, DECIMALS_SHARE
 from xnect.formats.people import FrameRecord
 from xnect.formats.table import COLUMNS, long_table
@@ -21,7 +21,7 @@ def describe(header: RecordingHeader) -> dict[str, str]:
         "format": "xnect-poses-table 1",
         "units": "x y z m; x_px y_px px; time_s s; conf 0 to 1",
         "axes": "camera space, x right, y down, z forward; pixels x right, y down, centres at integers",
-        "source": header.source.name,
+        "source": public_name(header.source.name),
         "source_sha256": header.source.sha256 or "",
         "fps": f"{header.fps:g}",
         **{f"program_{key}": str(value) for key, value in header.program.items()},

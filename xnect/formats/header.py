@@ -11,6 +11,7 @@ import numpy as np
 
 from xnect.errors import FormatError
 from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D
+from xnect.skeleton.kinematics import SKELETON
 from xnect.structures import Camera
 
 FORMAT = "xnect-poses"
@@ -42,26 +43,26 @@ class RecordingHeader:
     """The first line of ``poses.jsonl``.
 
     Attributes:
-        angles: Names of the joint angles, in the order of ``Person.angles``.
         camera: The camera used for 3D (frames may carry another one later on).
         source: Where the pictures came from.
         fps: Rate of the frames [1/s], above 0.
         program: Name, version, digest of the weights and the like; plain JSON values.
-        bones: Names of the skeleton's bones, in the order of ``Person.offsets``; empty = unknown.
-        bone_parents: Parent of each bone, -1 or itself = root.
         filtered: Whether the numbers went through the smoothing filters.
         formats: What is written beside the log; ``repair`` rebuilds these.
+        angles: Names of the joint angles, in the order of ``Person.angles``.
+        bones: Names of the skeleton's joints, in the order of ``Person.offsets``; empty = unknown.
+        bone_parents: Parent of each of them, -1 = root.
     """
 
-    angles: tuple[str, ...]
     camera: Camera
     source: SourceInfo = field(default_factory=SourceInfo)
     fps: float = 30.0
     program: Mapping[str, Any] = field(default_factory=dict)
-    bones: tuple[str, ...] = ()
-    bone_parents: tuple[int, ...] = ()
     filtered: bool = True
     formats: tuple[str, ...] = ()
+    angles: tuple[str, ...] = SKELETON.angle_names
+    bones: tuple[str, ...] = SKELETON.joint_names
+    bone_parents: tuple[int, ...] = tuple(SKELETON.parents.tolist())
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fps) and 0 < self.fps <= 10_000):
@@ -98,6 +99,15 @@ def camera_from_json(data: Any) -> Camera:
     return camera
 
 
+def public_name(name: str) -> str:
+    """A source's name as it may be shown to others: no folders of this machine, no password of a stream."""
+    scheme, mark, rest = name.partition("://")
+    if mark:
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2] or name
+
+
 def header_to_json(header: RecordingHeader) -> dict[str, Any]:
     """The header as the first line of ``poses.jsonl`` has it."""
     source = header.source
@@ -111,7 +121,7 @@ def header_to_json(header: RecordingHeader) -> dict[str, Any]:
         "angles": list(header.angles),
         "camera": camera_to_json(header.camera),
         "source": {
-            "name": source.name,
+            "name": public_name(source.name),
             "size_px": list(source.size_px),
             "fps": source.fps,
             "duration_s": source.duration_s,
@@ -149,15 +159,15 @@ def header_from_json(data: Any) -> RecordingHeader:
     if not isinstance(program, dict):
         raise FormatError("header: program must be an object")
     return RecordingHeader(
-        angles=_names(data.get("angles"), "angles"),
         camera=camera_from_json(data.get("camera")),
         source=_source(data.get("source")),
         fps=float(fps),
         program=program,
-        bones=bones,
-        bone_parents=parents,
         filtered=bool(data.get("filtered", True)),
         formats=_names(data.get("formats", []), "formats"),
+        angles=_names(data.get("angles"), "angles"),
+        bones=bones,
+        bone_parents=parents,
     )
 
 

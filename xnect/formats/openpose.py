@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xnect.formats.header import RecordingHeader
+from xnect.formats.header import RecordingHeader, public_name
 from xnect.formats.jsonl import DECIMALS_M, DECIMALS_PX, DECIMALS_SHARE, rounded
 from xnect.formats.people import FrameRecord, People, confidence_3d
 from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D
@@ -83,7 +83,7 @@ class OpenPoseWriter:
     def __init__(self, directory: Path, header: RecordingHeader) -> None:
         self._folder = directory / FOLDER
         self._folder.mkdir(exist_ok=True)
-        self._stem = re.sub(r"[^\w.-]+", "_", Path(header.source.name).stem) or "frame"
+        self._stem = re.sub(r"[^\w.-]+", "_", Path(public_name(header.source.name)).stem) or "frame"
 
     def write(self, record: FrameRecord) -> None:
         """Write the frame's file."""

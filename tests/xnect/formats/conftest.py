@@ -1,63 +1,43 @@
-"""People made up for the tests: walking figures with known numbers, in front of a known camera."""
+"""People made up for the tests: moving figures with known numbers, in front of a known camera."""
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from xnect.formats.header import RecordingHeader, SourceInfo
-from xnect.geometry import camera_from_fov, project
-from xnect.skeleton.joints import JOINT_3D_OF_2D, JOINTS_3D
+from xnect.geometry import camera_from_fov, project, quaternion_from_matrix
+from xnect.skeleton.joints import JOINT_3D_OF_2D
+from xnect.skeleton.kinematics import SKELETON
 from xnect.structures import Camera, Frame, FrameResult, Person
 
-ANGLES = ("hip_bend", "knee_bend", "elbow_bend")
-BONES = ("pelvis", "spine")
-
-#: A standing person in camera axes relative to the pelvis (y down) [m], facing the camera: the left side at +x.
-STANDING = {
-    "head_top": (0, -0.72, 0), "neck": (0, -0.48, 0), "head": (0, -0.58, -0.02), "spine": (0, -0.24, 0), "pelvis": (0, 0, 0),
-    "right_shoulder": (-0.18, -0.46, 0), "right_elbow": (-0.24, -0.2, 0), "right_wrist": (-0.26, 0.05, -0.05),
-    "right_hand": (-0.26, 0.13, -0.06), "right_hip": (-0.09, 0.02, 0), "right_knee": (-0.1, 0.45, -0.02),
-    "right_ankle": (-0.1, 0.86, 0), "right_toe": (-0.12, 0.92, -0.14),
-}  # fmt: skip
-
-
-def standing() -> np.ndarray:
-    """Joints (21, 3) of a standing person relative to the pelvis [m]."""
-    out = np.zeros((21, 3))
-    for i, name in enumerate(JOINTS_3D):
-        x, y, z = STANDING[name.replace("left_", "right_")]
-        out[i] = (-x if name.startswith("left_") else x, y, z)
-    return out
+FACING = np.diag([1.0, -1.0, -1.0])
 
 
 def person_of(camera: Camera, person_id: int, phase: float, x_m: float = 0.0, z_m: float = 4.0) -> Person:
-    """A person who swings arms and legs; joints 2D are the projection of 3D."""
-    joints = standing()
-    swing = np.sin(phase)
-    for names, sign in (
-        (("right_wrist", "right_hand", "left_ankle", "left_toe"), 1),
-        (("left_wrist", "left_hand"), -1),
-    ):
-        for name in names:
-            joints[JOINTS_3D.index(name)] += (0.05 * swing, -0.1 * abs(swing), sign * 0.25 * swing)
+    """A person who moves every joint within its range and turns; joints are forward kinematics, 2D their projection."""
+    middle, half = SKELETON.observed_rad.mean(1), np.ptp(SKELETON.observed_rad, axis=1) / 2
+    angles = middle + 0.8 * half * np.sin(phase + np.arange(len(middle)) * 0.7 + person_id)
+    turn, lean = 0.5 * np.sin(0.3 * phase + person_id), 0.2 * np.sin(0.5 * phase)
+    rotation = FACING @ Rotation.from_euler("ZXY", [lean, lean, turn]).as_matrix()
     root = np.array([x_m + 0.3 * np.sin(0.5 * phase), 0.05 * np.cos(phase), z_m])
-    space = (joints + root).astype(np.float32)
-    pixels = project(space.astype(np.float64), camera)[JOINT_3D_OF_2D].astype(np.float32)
-    confidence = np.full(14, 0.9, np.float32)
+    offsets = SKELETON.rest_offsets_m * (1 + 0.05 * person_id)
+    positions, _ = SKELETON.forward(root[None], rotation[None], angles[None], offsets)
+    space = positions[0, SKELETON.index_21]
+    pixels = project(space, camera)[JOINT_3D_OF_2D].astype(np.float32)
     inferred = np.zeros(21, bool)
     inferred[-4:] = True
-    half = 0.25 * phase
     return Person(
         id=person_id,
         joints_2d=pixels,
-        confidence_2d=confidence,
-        joints_3d=space,
+        confidence_2d=np.full(14, 0.9, np.float32),
+        joints_3d=space.astype(np.float32),
         inferred=inferred,
-        angles=np.array([0.3 * swing, 0.1, -0.2], np.float32),
-        root=(root.astype(np.float32), np.array([np.cos(half), 0, np.sin(half), 0], np.float32)),
+        angles=angles.astype(np.float32),
+        root=(root.astype(np.float32), quaternion_from_matrix(rotation).astype(np.float32)),
         box=np.array([*pixels.min(0), *pixels.max(0)], np.float32),
         score=0.8,
         state="tracked",
-        offsets=np.array([[0, 0, 0], [0, 0.24, 0]], np.float32),
+        offsets=offsets.astype(np.float32),
     )
 
 
@@ -69,13 +49,10 @@ def camera() -> Camera:
 @pytest.fixture
 def header(camera: Camera) -> RecordingHeader:
     return RecordingHeader(
-        angles=ANGLES,
         camera=camera,
         source=SourceInfo("clip.mp4", (320, 240), 25.0, 2.0),
         fps=25.0,
         program={"name": "xnect", "version": "0.1.0", "weights_sha256": "ab" * 32},
-        bones=BONES,
-        bone_parents=(-1, 0),
     )
 
 
