@@ -141,13 +141,17 @@ def paint(image_bgr: U8, result: FrameResult, options: PaintOptions = _DEFAULT) 
     people = people.take(people.finite())
     points, seen, drawn = _drawing_joints(people, result.camera, image_bgr.shape, options)
     widths = _widths(people, image_bgr.shape, options)
+    corners = _boxes(image_bgr, people, points, drawn, widths, options)
     if options.skeleton:
         strokes = _Strokes()
         for width in np.unique(widths).tolist():
             rows = widths == width
             _add_skeletons(strokes, points[rows], seen[rows], drawn[rows], people.confidence_2d[rows], width, options)
         strokes.draw(image_bgr)
-    _labels(image_bgr, people, points, drawn, widths, options)
+    if options.ids:
+        size = max(0.35, 0.65 * options.scale * min(image_bgr.shape[:2]) / 720)
+        for person_id, corner in corners.items():
+            _label(image_bgr, str(person_id), corner, person_colour(person_id), size)
 
 
 def painted(image_bgr: U8, result: FrameResult, options: PaintOptions = _DEFAULT) -> U8:
@@ -210,14 +214,16 @@ def _add_skeletons(
     rim = max(2, thin)
     strokes.add(0, _DARK, width + rim, segments[sure])
     dot = max(2, round(1.6 * width))
-    strokes.add(0, _DARK, dot + rim, dots[drawn])
+    ring = max(3, round(2.2 * width))
+    strokes.add(0, _DARK, dot + rim, dots[drawn & seen])
     for side, colour in enumerate((palette.right, palette.left, palette.middle)):
         bones, joints = side == _BONE_SIDE, side == _JOINT_SIDE
         strokes.add(1, colour, width, segments[sure & bones])
         strokes.add(1, colour, max(thin, width - 1), _dashed(segments[unsure & bones], 4.0 * width))
         strokes.add(1, colour, thin, _dashed(segments[guessed & bones], 6.0 * width))
-        strokes.add(2, colour, dot, dots[drawn & joints])
-    strokes.add(3, _DARK, max(1, dot - 2 * max(1, width // 4)), dots[drawn & ~seen])
+        strokes.add(2, colour, dot, dots[drawn & seen & joints])
+        strokes.add(2, colour, ring, dots[drawn & ~seen & joints])
+    strokes.add(3, _DARK, max(1, ring - 2 * thin), dots[drawn & ~seen])
 
 
 def _dashed(segments: np.ndarray, dash_px: float) -> np.ndarray:
@@ -234,30 +240,31 @@ def _dashed(segments: np.ndarray, dash_px: float) -> np.ndarray:
     return np.stack([a + (b - a) * start[:, None], a + (b - a) * end[:, None]], 1)
 
 
-def _labels(image: U8, people: People, points: F64, drawn: Bool, widths: np.ndarray, options: PaintOptions) -> None:
-    """Boxes and numbers; the number sits on the box's top left corner, or inside where there is no room above."""
-    if not (options.boxes or options.ids):
-        return
+def _boxes(
+    image: U8, people: People, points: F64, drawn: Bool, widths: np.ndarray, options: PaintOptions
+) -> dict[int, tuple[int, int]]:
+    """Draw the boxes; returns each person's number and the corner where the label goes."""
     height, width = image.shape[:2]
-    size = options.scale * min(height, width) / 720
+    corners = {}
     for row in range(len(people)):
         box = people.box[row].astype(np.float64)
-        if box[2] <= box[0] or box[3] <= box[1]:
+        if box[2] <= box[0] or box[3] <= box[1]:  # no box given: that of the joints
             if not drawn[row].any():
                 continue
             mine = points[row][drawn[row]]
             box = np.concatenate([mine.min(0), mine.max(0)])
-        box = np.clip(box, 0, (width - 1, height - 1, width - 1, height - 1))
-        colour = person_colour(int(people.ids[row]))
-        x0, y0, x1, y1 = (round(float(v)) for v in box)
-        line = max(1, int(widths[row]) // 2)
+        x0, y0, x1, y1 = np.rint(np.clip(box, 0, (width - 1, height - 1) * 2)).astype(int).tolist()
+        person_id = int(people.ids[row])
         if options.boxes:
-            cv2.rectangle(image, (x0, y0), (x1, y1), colour, line, cv2.LINE_8)
-        if options.ids:
-            _label(image, f"{int(people.ids[row])}", (x0, y0), colour, max(0.35, 0.65 * size))
+            cv2.rectangle(
+                image, (x0, y0), (x1, y1), person_colour(person_id), max(1, int(widths[row]) // 2), cv2.LINE_8
+            )
+        corners[person_id] = x0, y0
+    return corners
 
 
 def _label(image: U8, text: str, corner: tuple[int, int], colour: Colour, scale: float) -> None:
+    """A filled tag above the corner, or below it where there is no room."""
     bold = max(1, round(1.6 * scale))
     (w, h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, bold)
     pad = max(2, h // 4)

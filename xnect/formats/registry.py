@@ -74,6 +74,12 @@ def _parquet(recording: Recording, directory: Path) -> list[Path]:
     return write_parquet(recording, directory / "poses.parquet")
 
 
+def _bvh(recording: Recording, directory: Path) -> list[Path]:
+    from xnect.formats.bvh import write_bvh
+
+    return write_bvh(recording, directory)
+
+
 _TABLE = (
     Format("jsonl", ("poses.jsonl",), ".jsonl", live=_jsonl),
     Format("overlay", ("overlay.mp4", "overlay.mkv"), live=_overlay),
@@ -82,6 +88,7 @@ _TABLE = (
     Format("csv", ("poses.csv",), ".csv", live=_csv),
     Format("npz", ("poses.npz",), ".npz", export=_npz),
     Format("parquet", ("poses.parquet",), ".parquet", export=_parquet),
+    Format("bvh", ("bvh/person_*.bvh", "bvh/person_*.json"), ".bvh", export=_bvh),
 )
 FORMATS: dict[str, Format] = {f.name: f for f in _TABLE}
 
