@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from xnect.errors import FormatError
-from xnect.formats.axes import Y_UP
+from xnect.formats.axes import Y_UP, turned
 from xnect.formats.header import public_name
 from xnect.formats.recording import Recording
 from xnect.geometry import matrix_from_quaternion
@@ -106,45 +106,70 @@ def motion_of(recording: Recording, person_id: int) -> Motion:
     grid = even_grid(recording)
     half = 0.5 / header.fps
     grid = grid[(grid >= own[0] - half) & (grid <= own[-1] + half)]
-    below, share, absent, between = _neighbours(grid, own, rows, header.fps)
-    above = np.minimum(below + 1, len(own) - 1)
-
-    def mixed(values: np.ndarray) -> F64:
-        weight = share.reshape(-1, *[1] * (values.ndim - 1))
-        return values[below] * (1.0 - weight) + values[above] * weight
-
-    local = SKELETON.local_rotations(mixed(people.angles))
+    place = between(grid, own, rows, header.fps)
+    local = SKELETON.local_rotations(place.mixed(people.angles))
     turns = Rotation.from_matrix(Y_UP @ matrix_from_quaternion(_unit(people.root_rotation)))
-    step = (turns[below].inv() * turns[above]).as_rotvec()
-    local[:, 0] = (turns[below] * Rotation.from_rotvec(step * share[:, None])).as_matrix()
-    nearest = np.where(share < 0.5, below, above)
+    step = (turns[place.below].inv() * turns[place.above]).as_rotvec()
+    local[:, 0] = (turns[place.below] * Rotation.from_rotvec(step * place.share[:, None])).as_matrix()
+    in_between = (place.share > 0) & (place.share < 1)
     return Motion(
         person_id=person_id,
         fps=header.fps,
         times_s=grid,
-        root_position=mixed(people.root_position.astype(np.float64)) @ Y_UP.T,
+        root_position=turned(place.mixed(people.root_position), Y_UP),
         local=local,
         offsets=_steady_offsets(people.offsets),
-        joints_3d=mixed(people.joints_3d).astype(np.float32),
-        inferred=people.inferred[nearest] | absent[:, None],
-        absent=absent,
-        resampled=int((between & ~absent).sum()),
+        joints_3d=place.mixed(people.joints_3d).astype(np.float32),
+        inferred=people.inferred[place.nearest] | place.absent[:, None],
+        absent=place.absent,
+        resampled=int((in_between & ~place.absent).sum()),
         gaps=_gaps(own, rows),
     )
 
 
-def _neighbours(grid: F64, own: F64, rows: I64, fps: float) -> tuple[I64, F64, Bool, Bool]:
-    """For each grid time the row before, the share of the next one, whether the person was away, whether mixed."""
-    below = np.clip(np.searchsorted(own, grid, "right") - 1, 0, max(len(own) - 2, 0))
-    above = np.minimum(below + 1, len(own) - 1)
-    span = np.maximum(own[above] - own[below], 1e-9)
-    share = np.clip((grid - own[below]) / span, 0.0, 1.0)
-    tolerance = _ON_GRID / fps
-    share = np.where(np.abs(grid - own[below]) <= tolerance, 0.0, share)
-    share = np.where(np.abs(grid - own[above]) <= tolerance, 1.0, share)
-    between = (share > 0) & (share < 1)
-    absent = between & (rows[above] - rows[below] > 1)
-    return below, share, absent, between
+@dataclass(frozen=True, slots=True, eq=False)
+class Between:
+    """Where each time of an even grid lies between a person's rows: value = row[below] (1 - share) + row[above] share.
+
+    Attributes:
+        below, above: int64 (T,).
+        share: float64 (T,), 0 to 1; exactly 0 or 1 where a frame lies near enough to be taken as it is.
+        absent: bool (T,), True where frames without the person lie between the two rows.
+    """
+
+    below: I64
+    above: I64
+    share: F64
+    absent: Bool
+
+    @property
+    def nearest(self) -> I64:
+        """The nearer row, int64 (T,)."""
+        return np.where(self.share < 0.5, self.below, self.above)
+
+    def mixed(self, values: np.ndarray) -> F64:
+        """Rows (R, ...) at the grid's times, float64 (T, ...)."""
+        share = self.share.reshape(-1, *[1] * (values.ndim - 1))
+        return values[self.below] * (1.0 - share) + values[self.above] * share
+
+
+def between(grid: F64, own_s: F64, row_frame: I64, fps: float) -> Between:
+    """Find a person's rows around each time of an even grid.
+
+    Args:
+        grid: Times asked for (T,), ascending [s].
+        own_s: Times at which the person was seen (R,), ascending [s].
+        row_frame: Position of those frames in the recording (R,).
+        fps: Rate of the grid [1/s].
+    """
+    below = np.clip(np.searchsorted(own_s, grid, "right") - 1, 0, max(len(own_s) - 2, 0))
+    above = np.minimum(below + 1, len(own_s) - 1)
+    span = np.maximum(own_s[above] - own_s[below], 1e-9)
+    share = np.clip((grid - own_s[below]) / span, 0.0, 1.0)
+    share = np.where(np.abs(grid - own_s[below]) <= _ON_GRID / fps, 0.0, share)
+    share = np.where(np.abs(grid - own_s[above]) <= _ON_GRID / fps, 1.0, share)
+    absent = (share > 0) & (share < 1) & (row_frame[above] - row_frame[below] > 1)
+    return Between(below, above, share, absent)
 
 
 def _gaps(own: F64, rows: I64) -> F64:

@@ -80,6 +80,24 @@ def _bvh(recording: Recording, directory: Path) -> list[Path]:
     return write_bvh(recording, directory)
 
 
+def _c3d(recording: Recording, directory: Path) -> list[Path]:
+    from xnect.formats.c3d import write_c3d
+
+    return write_c3d(recording, directory / "poses.c3d")
+
+
+def _trc(recording: Recording, directory: Path) -> list[Path]:
+    from xnect.formats.trc import write_trc
+
+    return write_trc(recording, directory)
+
+
+def _glb(recording: Recording, directory: Path) -> list[Path]:
+    from xnect.formats.glb import write_glb
+
+    return write_glb(recording, directory)
+
+
 _TABLE = (
     Format("jsonl", ("poses.jsonl",), ".jsonl", live=_jsonl),
     Format("overlay", ("overlay.mp4", "overlay.mkv"), live=_overlay),
@@ -89,6 +107,9 @@ _TABLE = (
     Format("npz", ("poses.npz",), ".npz", export=_npz),
     Format("parquet", ("poses.parquet",), ".parquet", export=_parquet),
     Format("bvh", ("bvh/person_*.bvh", "bvh/person_*.json"), ".bvh", export=_bvh),
+    Format("c3d", ("poses.c3d",), ".c3d", export=_c3d),
+    Format("trc", ("poses.trc", "poses_person_*.trc", "poses.trc.json"), ".trc", export=_trc),
+    Format("glb", ("person_*.glb",), ".glb", export=_glb),
 )
 FORMATS: dict[str, Format] = {f.name: f for f in _TABLE}
 
