@@ -1,0 +1,192 @@
+"""Compiled rasteriser: triangles into a z-buffer that keeps, for every sample, the face and where on it.
+
+Shading comes later and only for what is seen (``shading.py``). Screen coordinates are those of the sample grid:
+sample (i, j) of a picture drawn at ``scale`` samples a pixel lies at pixel ((i + 0.5) / scale - 0.5, ...).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+#: Nothing nearer than this is drawn [m].
+NEAR_M = 0.05
+EMPTY = -1
+
+
+@njit(cache=True, fastmath=True)
+def to_screen(
+    vertices: np.ndarray, rotation: np.ndarray, centre: np.ndarray, pinhole: np.ndarray, out: np.ndarray
+) -> None:
+    """World vertices (N, 3) -> (N, 5): sample x, y, 1/z (0 = behind), and camera x * fx, y * fy scaled as (x, y) * z.
+
+    Args:
+        vertices: float32 (N, 3) [m].
+        rotation: World to camera axes (3, 3).
+        centre: Place of the camera (3,) [m].
+        pinhole: fx, fy, cx, cy of the sample grid.
+        out: float32 (N, 6): x, y, 1/z, x*z, y*z, z.
+    """
+    fx, fy, cx, cy = pinhole[0], pinhole[1], pinhole[2], pinhole[3]
+    for i in range(len(vertices)):
+        dx, dy, dz = vertices[i, 0] - centre[0], vertices[i, 1] - centre[1], vertices[i, 2] - centre[2]
+        x = rotation[0, 0] * dx + rotation[0, 1] * dy + rotation[0, 2] * dz
+        y = rotation[1, 0] * dx + rotation[1, 1] * dy + rotation[1, 2] * dz
+        z = rotation[2, 0] * dx + rotation[2, 1] * dy + rotation[2, 2] * dz
+        u, v = fx * x + cx * z, fy * y + cy * z
+        out[i, 3], out[i, 4], out[i, 5] = u, v, z
+        if z > NEAR_M:
+            out[i, 0], out[i, 1], out[i, 2] = u / z, v / z, 1 / z
+        else:
+            out[i, 0], out[i, 1], out[i, 2] = 0, 0, 0
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _opaque(
+    texels: np.ndarray, first: int, width: int, height: int, uv: np.ndarray, corner: np.ndarray, b: float, c: float
+) -> bool:
+    """Alpha test at one half on the nearest texel."""
+    a = 1.0 - b - c
+    u = a * uv[corner[0], 0] + b * uv[corner[1], 0] + c * uv[corner[2], 0]
+    v = a * uv[corner[0], 1] + b * uv[corner[1], 1] + c * uv[corner[2], 1]
+    x = int(np.floor(u * width)) % width
+    y = int(np.floor((1.0 - v) * height)) % height
+    return texels[first + y * width + x, 3] >= 128
+
+
+@njit(cache=True, fastmath=True)
+def fill(
+    screen: np.ndarray, faces: np.ndarray, material: np.ndarray, uv: np.ndarray, uv_index: np.ndarray,
+    cull: np.ndarray, alpha: np.ndarray, bias: np.ndarray, picture: np.ndarray, texels: np.ndarray,
+    inv_depth: np.ndarray, owner: np.ndarray, spot: np.ndarray,
+) -> None:  # fmt: skip
+    """Draw all faces into the buffers.
+
+    Args:
+        screen: float32 (N, 6) of ``to_screen``.
+        faces: int32 (F, 3).
+        material: int32 (F,), row in the tables of materials.
+        uv: float32 (U, 2) texture coordinates, and ``uv_index`` int32 (F, 3) the faces' corners in it.
+        uv_index: See ``uv``.
+        cull: bool (M,), leave out faces seen from behind.
+        alpha: bool (M,), the texture's alpha decides.
+        bias: float32 (M,), how far the material is drawn in front of its place, so that outer clothes win [m].
+        picture: int64 (M, 3), first texel, width and height of the materials' textures.
+        texels: uint8 (T, 4).
+        inv_depth: float32 (H, W), 1/z, 0 = empty; written.
+        owner: int32 (H, W), face seen, EMPTY = none; written.
+        spot: float32 (H, W, 2), weights of the face's second and third corner; written.
+    """
+    height, width = inv_depth.shape
+    for f in range(len(faces)):
+        ia, ib, ic = faces[f, 0], faces[f, 1], faces[f, 2]
+        za, zb, zc = screen[ia, 2], screen[ib, 2], screen[ic, 2]
+        if za == 0 or zb == 0 or zc == 0:
+            if za > 0 or zb > 0 or zc > 0:
+                _fill_crossing(screen, faces[f], f, inv_depth, owner, spot)
+            continue
+        ax, ay = float(screen[ia, 0]), float(screen[ia, 1])
+        bx, by = float(screen[ib, 0]) - ax, float(screen[ib, 1]) - ay
+        cx, cy = float(screen[ic, 0]) - ax, float(screen[ic, 1]) - ay
+        area = bx * cy - cx * by
+        m = material[f]
+        if abs(area) < 1e-9 or (cull[m] and area > 0):
+            continue
+        x0 = max(0, int(np.ceil(ax + min(0.0, bx, cx))))
+        x1 = min(width - 1, int(np.floor(ax + max(0.0, bx, cx))))
+        y0 = max(0, int(np.ceil(ay + min(0.0, by, cy))))
+        y1 = min(height - 1, int(np.floor(ay + max(0.0, by, cy))))
+        inverse = 1.0 / area
+        for y in range(y0, y1 + 1):
+            dy = y - ay
+            for x in range(x0, x1 + 1):
+                dx = x - ax
+                wb = (dx * cy - cx * dy) * inverse
+                wc = (bx * dy - dx * by) * inverse
+                if wb < 0 or wc < 0 or wb + wc > 1:
+                    continue
+                pb, pc = wb * zb, wc * zc
+                iz = (1.0 - wb - wc) * za + pb + pc
+                near = iz * (1.0 + bias[m] * iz)
+                if near <= inv_depth[y, x]:
+                    continue
+                b, c = pb / iz, pc / iz
+                if alpha[m] and not _opaque(texels, picture[m, 0], picture[m, 1], picture[m, 2], uv, uv_index[f], b, c):
+                    continue
+                inv_depth[y, x] = near
+                owner[y, x] = f
+                spot[y, x, 0], spot[y, x, 1] = b, c
+
+
+@njit(cache=True, fastmath=True)
+def _fill_crossing(
+    screen: np.ndarray, face: np.ndarray, f: int, inv_depth: np.ndarray, owner: np.ndarray, spot: np.ndarray
+) -> None:
+    """A face partly behind the camera: weights from the rays through the samples, no division by z needed."""
+    height, width = inv_depth.shape
+    a, b, c = screen[face[0], 3:6], screen[face[1], 3:6], screen[face[2], 3:6]
+    bc, ca, ab = np.empty(3), np.empty(3), np.empty(3)
+    for k in range(3):
+        i, j = (k + 1) % 3, (k + 2) % 3
+        bc[k] = float(b[i]) * c[j] - float(b[j]) * c[i]
+        ca[k] = float(c[i]) * a[j] - float(c[j]) * a[i]
+        ab[k] = float(a[i]) * b[j] - float(a[j]) * b[i]
+    volume = a[0] * bc[0] + a[1] * bc[1] + a[2] * bc[2]
+    if abs(volume) < 1e-12:
+        return
+    for y in range(height):
+        for x in range(width):
+            wa = (bc[0] * x + bc[1] * y + bc[2]) / volume
+            wb = (ca[0] * x + ca[1] * y + ca[2]) / volume
+            wc = (ab[0] * x + ab[1] * y + ab[2]) / volume
+            iz = wa + wb + wc
+            if wa < 0 or wb < 0 or wc < 0 or iz <= inv_depth[y, x] or iz > 1 / NEAR_M:
+                continue
+            inv_depth[y, x] = iz
+            owner[y, x] = f
+            spot[y, x, 0], spot[y, x, 1] = wb / iz, wc / iz
+
+
+@njit(cache=True, fastmath=True)
+def fill_shadow(light: np.ndarray, faces: np.ndarray, nearest: np.ndarray) -> None:
+    """Height towards the light of the topmost surface: light (N, 3) texel x, y and height -> ``nearest`` (S, S)."""
+    height, width = nearest.shape
+    for f in range(len(faces)):
+        a, b, c = light[faces[f, 0]], light[faces[f, 1]], light[faces[f, 2]]
+        bx, by, cx, cy = b[0] - a[0], b[1] - a[1], c[0] - a[0], c[1] - a[1]
+        area = bx * cy - cx * by
+        if abs(area) < 1e-9:
+            continue
+        x0 = max(0, int(np.ceil(a[0] + min(np.float32(0), bx, cx))))
+        x1 = min(width - 1, int(np.floor(a[0] + max(np.float32(0), bx, cx))))
+        y0 = max(0, int(np.ceil(a[1] + min(np.float32(0), by, cy))))
+        y1 = min(height - 1, int(np.floor(a[1] + max(np.float32(0), by, cy))))
+        for y in range(y0, y1 + 1):
+            dy = y - a[1]
+            for x in range(x0, x1 + 1):
+                dx = x - a[0]
+                wb, wc = (dx * cy - cx * dy) / area, (bx * dy - dx * by) / area
+                if wb < 0 or wc < 0 or wb + wc > 1:
+                    continue
+                top = a[2] + wb * (b[2] - a[2]) + wc * (c[2] - a[2])
+                nearest[y, x] = max(nearest[y, x], top)
+
+
+@njit(cache=True, fastmath=True)
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit normals (N, 3), the faces' normals weighted by area."""
+    normals = np.zeros_like(vertices)
+    for f in range(len(faces)):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ex, ey, ez = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        gx, gy, gz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        x, y, z = ey * gz - ez * gy, ez * gx - ex * gz, ex * gy - ey * gx
+        for i in (a, b, c):
+            normals[i, 0] += x
+            normals[i, 1] += y
+            normals[i, 2] += z
+    for i in range(len(normals)):
+        x, y, z = normals[i, 0], normals[i, 1], normals[i, 2]
+        scale = 1 / max(np.float32(1e-12), np.sqrt(x * x + y * y + z * z))
+        normals[i, 0], normals[i, 1], normals[i, 2] = x * scale, y * scale, z * scale
+    return normals
