@@ -46,12 +46,14 @@ class SelecSLS(nn.Module):
 
     Attributes:
         spec: The table row that was built.
+        weights_origin: "random", or where the weights came from.
     """
 
     def __init__(self, spec: ModelSpec, units: int | None = None) -> None:
         """Build the first `units` units of `spec` (stem, blocks, head convolutions, counted in order); None: all."""
         super().__init__()
         self.spec = spec
+        self.weights_origin = "random"
         wanted = len(spec.units()) if units is None else units
         heads = spec.head[: max(0, wanted - 1 - len(spec.blocks))]
         self.stem = conv_unit(3, spec.stem_channels, 3, 2)
@@ -133,3 +135,29 @@ class FeatureNet(SelecSLS):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map normalised RGB (B, 3, H, W) to one map (B, channels[i], H / strides[i], W / strides[i]) per stride."""
         return self.feature_maps(x, self.taps)
+
+
+def norm_free(model: nn.Module) -> bool:
+    """Whether a network has no batch norm (any more)."""
+    return not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
+def drop_norms(model: nn.Module) -> None:
+    """Replace, in place, each convolution and its batch norm by a convolution with bias; the values are not carried over.
+
+    This makes the shape that folded weights are loaded into; `backbone.fold.fold_batch_norm` computes such weights.
+    """
+    for unit in conv_units(model).values():
+        conv = unit[0]
+        assert isinstance(conv, nn.Conv2d)
+        conv.bias = nn.Parameter(torch.zeros(conv.out_channels, device=conv.weight.device, dtype=conv.weight.dtype))
+        unit[1] = nn.Identity()
+
+
+def conv_units(model: nn.Module) -> dict[str, nn.Sequential]:
+    """All convolution units of a network by dotted name, in the order in which they run."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[0], nn.Conv2d)
+    }
