@@ -50,8 +50,8 @@ def seeded_state(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
 
 
 def picture() -> Tensor:
-    """The input (1, 3, 96, 128) of all comparisons, about zero mean and unit variance."""
-    return torch.from_numpy(3.4 * seeded("picture", (1, 3, 96, 128)) - 1.7)
+    """The input (1, 3, 64, 96) of all comparisons, about zero mean and unit variance."""
+    return torch.from_numpy(3.4 * seeded("picture", (1, 3, 64, 96)) - 1.7)
 
 
 def fingerprints(model: nn.Module) -> dict[str, np.ndarray]:
