@@ -7,10 +7,11 @@ import math
 from pathlib import Path
 from typing import Literal, overload
 
-from backbone.errors import UnknownModelError
+from backbone import pretrained
+from backbone.errors import UnknownModelError, WeightsError
 from backbone.selecsls import Classifier, FeatureNet
 from backbone.specs import SPECS, VARIANTS, ModelSpec, scaled
-from backbone.weights import load_weights
+from backbone.weights import load_state, read_weights
 
 Weights = str | Path | None
 
@@ -103,5 +104,21 @@ def create_model(
             raise UnknownModelError(f"need num_classes >= 0 and 0 <= dropout < 1, not {num_classes} and {dropout}")
         model = Classifier(spec, num_classes, dropout)
     if weights is not None:
-        load_weights(model, weights)
+        _load(model, weights, width)
     return model
+
+
+def _load(model: Classifier | FeatureNet, weights: str | Path, width: float) -> None:
+    """Put the weights of a file, or the published ones, into a network."""
+    if str(weights) == "imagenet":
+        if width != 1.0:
+            raise WeightsError(f"the published weights are for width 1.0, not {width}")
+        path = pretrained.fetch(model.spec.name)
+        origin = f"imagenet ({path.name}, {pretrained.read_manifest().license})"
+    else:
+        path, origin = Path(weights), str(weights)
+    state, info = read_weights(path)
+    if info is not None and (info.folded or info.spec != model.spec):
+        kind = "folded " if info.folded else ""
+        raise WeightsError(f"{path} holds a {kind}{info.spec.name} of its own shape: open it with backbone.load_model")
+    load_state(model, state, origin)

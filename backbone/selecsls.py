@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -9,13 +11,28 @@ from backbone.errors import UnknownModelError
 from backbone.specs import BlockSpec, ModelSpec
 
 
-def conv_unit(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Sequential:
-    """Convolution without bias, batch norm and ReLU; the output size is the input size divided by `stride`, rounded up."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
+class ConvUnit(nn.Sequential):
+    """Convolution without bias, batch norm and ReLU; the output size is the input size over `stride`, rounded up.
+
+    A folded unit has a bias in its convolution and nothing in place of the norm.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+    @property
+    def conv(self) -> nn.Conv2d:
+        """The convolution."""
+        return cast(nn.Conv2d, self[0])
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """The batch norm; not there in a folded unit."""
+        return cast(nn.BatchNorm2d, self[1])
 
 
 class SelecSLSBlock(nn.Module):
@@ -25,12 +42,12 @@ class SelecSLSBlock(nn.Module):
         super().__init__()
         a, b1, b2, c1, c2, out = spec.widths
         self.opens_level = spec.skip_channels == 0
-        self.conv1 = conv_unit(spec.in_channels, a, 3, spec.stride)
-        self.conv2 = conv_unit(a, b1, 1, 1)
-        self.conv3 = conv_unit(b1, b2, 3, 1)
-        self.conv4 = conv_unit(b2, c1, 1, 1)
-        self.conv5 = conv_unit(c1, c2, 3, 1)
-        self.conv6 = conv_unit(spec.merge_channels, out, 1, 1)
+        self.conv1 = ConvUnit(spec.in_channels, a, 3, spec.stride)
+        self.conv2 = ConvUnit(a, b1, 1, 1)
+        self.conv3 = ConvUnit(b1, b2, 3, 1)
+        self.conv4 = ConvUnit(b2, c1, 1, 1)
+        self.conv5 = ConvUnit(c1, c2, 3, 1)
+        self.conv6 = ConvUnit(spec.merge_channels, out, 1, 1)
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
         """Map (B, C_in, H, W) to (B, C_out, H / stride, W / stride); `skip` is read unless the block opens a level."""
@@ -46,17 +63,19 @@ class SelecSLS(nn.Module):
 
     Attributes:
         spec: The table row that was built.
+        weights_origin: "random", or where the weights came from.
     """
 
     def __init__(self, spec: ModelSpec, units: int | None = None) -> None:
         """Build the first `units` units of `spec` (stem, blocks, head convolutions, counted in order); None: all."""
         super().__init__()
         self.spec = spec
+        self.weights_origin = "random"
         wanted = len(spec.units()) if units is None else units
         heads = spec.head[: max(0, wanted - 1 - len(spec.blocks))]
-        self.stem = conv_unit(3, spec.stem_channels, 3, 2)
+        self.stem = ConvUnit(3, spec.stem_channels, 3, 2)
         self.features = nn.ModuleList(SelecSLSBlock(block) for block in spec.blocks[: wanted - 1])
-        self.head = nn.ModuleList(conv_unit(h.in_channels, h.out_channels, h.kernel, h.stride) for h in heads)
+        self.head = nn.ModuleList(ConvUnit(h.in_channels, h.out_channels, h.kernel, h.stride) for h in heads)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -133,3 +152,24 @@ class FeatureNet(SelecSLS):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map normalised RGB (B, 3, H, W) to one map (B, channels[i], H / strides[i], W / strides[i]) per stride."""
         return self.feature_maps(x, self.taps)
+
+
+def norm_free(model: nn.Module) -> bool:
+    """Whether a network has no batch norm (any more)."""
+    return not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
+def drop_norms(model: nn.Module) -> None:
+    """Replace, in place, each convolution and its batch norm by a convolution with bias; the values are not carried over.
+
+    This makes the shape that folded weights are loaded into; `backbone.fold.fold_batch_norm` computes such weights.
+    """
+    for unit in conv_units(model).values():
+        weight = unit.conv.weight
+        unit.conv.bias = nn.Parameter(torch.zeros(len(weight), device=weight.device, dtype=weight.dtype))
+        unit[1] = nn.Identity()
+
+
+def conv_units(model: nn.Module) -> dict[str, ConvUnit]:
+    """All convolution units of a network by dotted name, in the order in which they run."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, ConvUnit)}

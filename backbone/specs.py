@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 STEM_CHANNELS = 32
 """Output channels of the first convolution in every variant [channels]."""
@@ -194,3 +195,57 @@ def scaled(spec: ModelSpec, width: float) -> ModelSpec:
         head.append(replace(unit, in_channels=before, out_channels=scale(unit.out_channels)))
         before = head[-1].out_channels
     return replace(spec, blocks=tuple(blocks), head=tuple(head))
+
+
+def checked(spec: ModelSpec) -> ModelSpec:
+    """The same spec, after checking that its units fit together.
+
+    Raises:
+        ValueError: A count is not a whole number of 1 to 65536, a stride or kernel is odd in sense, or a unit takes
+            another number of channels than the one before gives.
+    """
+    before, level = spec.stem_channels, 0
+    _check_counts((spec.stem_channels,))
+    for index, block in enumerate(spec.blocks):
+        _check_counts((block.in_channels, *block.widths))
+        level = level if block.skip_channels else block.out_channels
+        if block.in_channels != before or block.skip_channels not in (0, level) or block.stride not in (1, 2):
+            raise ValueError(f"block {index} does not fit the one before it")
+        before = block.out_channels
+    for index, unit in enumerate(spec.head):
+        _check_counts((unit.in_channels, unit.out_channels))
+        if unit.in_channels != before or unit.kernel not in (1, 3) or unit.stride not in (1, 2):
+            raise ValueError(f"head convolution {index} does not fit the one before it")
+        before = unit.out_channels
+    if not spec.blocks or not spec.head or spec.blocks[0].skip_channels:
+        raise ValueError("a network needs blocks, the first one opening a level, and a head")
+    return spec
+
+
+def _check_counts(counts: tuple[int, ...]) -> None:
+    if not all(isinstance(count, int) and 1 <= count <= 65536 for count in counts):
+        raise ValueError(f"channel counts must be whole numbers of 1 to 65536, not {counts}")
+
+
+def to_dict(spec: ModelSpec) -> dict[str, Any]:
+    """The spec as plain lists and numbers, for JSON."""
+    return asdict(spec)
+
+
+def from_dict(data: dict[str, Any]) -> ModelSpec:
+    """The spec that `to_dict` wrote.
+
+    Raises:
+        ValueError: `data` is not such a record or its units do not fit together.
+    """
+    try:
+        blocks = tuple(
+            BlockSpec(b["in_channels"], b["skip_channels"], tuple(b["widths"]), b["stride"]) for b in data["blocks"]
+        )
+        head = tuple(HeadSpec(h["in_channels"], h["out_channels"], h["kernel"], h["stride"]) for h in data["head"])
+        spec = ModelSpec(str(data["name"]), blocks, head, data["stem_channels"])
+        if any(len(block.widths) != 6 for block in blocks):
+            raise ValueError("a block has six convolutions")
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a network description: {error!r}") from error
+    return checked(spec)
