@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from xnect.config import PipelineConfig
 from xnect.errors import XnectError
-from xnect.gui.parts import Parts, Pipeline, RecordingPlan, SourceRequest
+from xnect.gui.parts import Parts, Pipeline, RecordingPlan, Source, SourceRequest
 from xnect.gui.people import IdMap
 from xnect.gui.reader import Packet, Reader, ReaderEvents, Transport
 from xnect.gui.recorder import Recorder
@@ -61,6 +61,7 @@ class Engine:
         self._cond = threading.Condition()
         self._commands: deque[Callable[[Pipeline], None]] = deque()
         self._pipeline: Pipeline | None = None
+        self._replay: Pipeline | None = None
         self._camera: Camera | None = None
         self._reader: Reader | None = None
         self._old: list[Reader] = []
@@ -89,14 +90,13 @@ class Engine:
             old, self._reader = self._reader, None
             self._generation += 1
             generation = self._generation
-            self._last = self._previewed = None
+            self._last = self._previewed = self._replay = None
         if old is not None:
             old.stop()
             self._old = [r for r in self._old if not r.join(0)] + [old]
         self._events.progress(f"Opening {request.title or request.spec}…")
-        reader = Reader(
-            request, self._parts, ReaderEvents(self._opened, self._lost, self._ended, self._unopened), generation
-        )
+        events = ReaderEvents(self._opened, self._lost, self._ended, self._unopened)
+        reader = Reader(request, lambda r: self._parts.open_source(r, self._config), events, generation)
         reader.wake = self._wake
         keep = self._transport
         reader.control(lambda t: t.__dict__.update(playing=True, speed=keep.speed, loop=keep.loop))
@@ -177,6 +177,9 @@ class Engine:
             self.load(config)
             return
         self._command(lambda p: p.reconfigure(config))
+        camera = self._camera
+        if config.camera != old.camera and camera is not None:
+            self._command(lambda p: self._parts.use_camera(p, config, camera))
 
     def reset_people(self) -> None:
         """Forget everyone."""
@@ -196,15 +199,24 @@ class Engine:
     def start_recording(self, plan: RecordingPlan) -> None:
         """Record from the next frame on."""
         reader = self._reader
-        info = reader.info if reader is not None else SourceInfo()
         self.stop_recording()
-        self._recorder = Recorder(plan, info.title or "take", info.fps, self._parts, self._events.recording)
+        self._recorder = Recorder(
+            plan, lambda: reader.info if reader is not None else SourceInfo(), self._parts, self._events.recording
+        )
 
     def stop_recording(self) -> None:
         """Take no more frames; the files are closed in the recorder's thread."""
         recorder = self._recorder
         if recorder is not None:
             recorder.stop()
+
+    def _live_source(self) -> bool:
+        return self._reader is not None and self._reader.info.live
+
+    @property
+    def lost(self) -> str:
+        """Why a live source gives no pictures just now; empty = they come."""
+        return self._reader.lost if self._reader is not None else ""
 
     @property
     def recording(self) -> bool:
@@ -235,14 +247,17 @@ class Engine:
 
     # ---- events of the reader (in its thread)
 
-    def _opened(self, info: SourceInfo, camera: Camera, generation: int) -> None:
+    def _opened(self, info: SourceInfo, source: Source, generation: int) -> None:
         if generation != self._generation:
             return
+        camera = source.camera
         with self._cond:
             self._camera = camera
+            self._replay = getattr(source, "replay", None)
             if self._pipeline is not None:
                 self._commands.append(lambda p: self._parts.use_camera(p, self._config, camera))
-            loading = self._pipeline is None
+            loading = self._pipeline is None and self._replay is None
+            self._cond.notify_all()
         self._events.progress("Loading the network…" if loading else "")
         self._events.opened(info, generation)
 
@@ -272,9 +287,9 @@ class Engine:
                 self._cond.wait_for(lambda: self._stop or self._work())
                 if self._stop:
                     return
-                pipeline = self._pipeline
-                commands = list(self._commands) if pipeline is not None else []
-                if pipeline is not None:
+                pipeline = self._replay or self._pipeline
+                commands = list(self._commands) if self._pipeline is not None else []
+                if self._pipeline is not None:
                     self._commands.clear()
                 reader = self._reader
             if pipeline is None:
@@ -282,7 +297,7 @@ class Engine:
                 continue
             try:
                 for command in commands:
-                    command(pipeline)
+                    command(self._pipeline or pipeline)
                 packet = reader.take() if reader is not None else None
                 if packet is not None:
                     self._process(pipeline, packet)
@@ -294,9 +309,9 @@ class Engine:
     def _work(self) -> bool:
         reader = self._reader
         waiting = reader.peek() if reader is not None else None
-        if self._pipeline is None:
+        if (self._replay or self._pipeline) is None:
             return waiting is not None and waiting is not self._previewed
-        return bool(self._commands) or waiting is not None
+        return waiting is not None or (bool(self._commands) and self._pipeline is not None)
 
     def _preview(self, reader: Reader | None) -> None:
         """While the network loads: the picture without people; a file waits with its first one."""
@@ -317,6 +332,8 @@ class Engine:
         if epoch != self._epoch:
             if self._epoch is not None:
                 pipeline.reset()
+                if not self._live_source():
+                    self.stop_recording()  # a take's time never jumps
             self._epoch = epoch
         result = self._ids.apply(pipeline(packet.frame))
         self._last = packet

@@ -69,7 +69,6 @@ KEYS: tuple[Key, ...] = (
     Key("threshold_down", ("[",), "Find more people (lower threshold)", "People"),
     Key("threshold_up", ("]",), "Find fewer people (higher threshold)", "People"),
     Key("calibrate", ("C",), "Camera and scale assistant…", "People"),
-    Key("toggle_stream", ("V",), "Live stream on or off", "Record", True),
     Key("help", ("F1", "H", "?"), "Keys", "Help"),
     Key("about", (), "About", "Help"),
     Key("leave", ("Esc",), "Leave full screen, close help, or quit", "Help"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from xnect.config import PipelineConfig
+from xnect.gui.state import SourceInfo
 from xnect.structures import Camera, Frame, FrameResult, PoseMaps
 
 
@@ -146,14 +147,18 @@ class RecordingPlan:
     """What to record.
 
     Attributes:
-        folder: Where the take's folder is made.
+        folder: Where the take's folder is made, or the take's folder itself.
         formats: Names of formats; jsonl is always written.
         only: The one person to record, None = everyone.
+        exact: ``folder`` is the take's own folder.
+        overwrite: An older take in an exact folder may be replaced.
     """
 
     folder: Path
     formats: tuple[str, ...]
     only: int | None = None
+    exact: bool = False
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,9 +189,9 @@ class Parts:
         angle_names: Names of ``Person.angles``.
     """
 
-    open_source: Callable[[SourceRequest], Source]
+    open_source: Callable[[SourceRequest, PipelineConfig], Source]
     make_pipeline: Callable[[PipelineConfig, Camera | None], Pipeline]
     use_camera: Callable[[Pipeline, PipelineConfig, Camera], None]
-    open_sink: Callable[[RecordingPlan, str, float, Frame, FrameResult], tuple[Sink, Path]]
+    open_sink: Callable[[RecordingPlan, SourceInfo, Frame, FrameResult], tuple[Sink, Path]]
     list_cameras: Callable[[], list[CameraChoice]]
     angle_names: Callable[[], tuple[str, ...]]

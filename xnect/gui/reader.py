@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from xnect.errors import XnectError
-from xnect.gui.parts import Parts, Source, SourceRequest
+from xnect.gui.parts import Source, SourceRequest
 from xnect.gui.state import SourceInfo
-from xnect.structures import Camera, Frame
+from xnect.structures import Frame
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Transport:
 class ReaderEvents:
     """Called in the capture thread."""
 
-    opened: Callable[[SourceInfo, Camera, int], None]
+    opened: Callable[[SourceInfo, Source, int], None]
     lost: Callable[[str, int], None]
     ended: Callable[[int], None]
     failed: Callable[[str, int], None]
@@ -65,17 +65,20 @@ class ReaderEvents:
 class Reader:
     """One opened source and its thread; thrown away when another source is opened."""
 
-    def __init__(self, request: SourceRequest, parts: Parts, events: ReaderEvents, generation: int) -> None:
+    def __init__(
+        self, request: SourceRequest, opener: Callable[[SourceRequest], Source], events: ReaderEvents, generation: int
+    ) -> None:
         self.request = request
         self.generation = generation
         self.info = SourceInfo()
-        self._parts = parts
+        self._open_source = opener
         self._events = events
         self._cond = threading.Condition()
         self._queue: deque[Packet] = deque()
         self._transport = Transport()
         self._epoch = 0
         self._dropped = 0
+        self._last: Frame | None = None
         self._stop = False
         self._source: Source | None = None
         self._due_s: float | None = None
@@ -160,7 +163,7 @@ class Reader:
         """Open; a live source that was there before is tried again until it returns."""
         while True:
             try:
-                source = self._parts.open_source(request)
+                source = self._open_source(request)
                 break
             except XnectError as error:
                 if not (self.info.live and self.info.title):
@@ -183,12 +186,23 @@ class Reader:
                 info = SourceInfo(info.title, info.live, info.size_px, info.fps, self.info.duration_s)
             self.info = info
         if first or info.live:
-            self._events.opened(info, source.camera, self.generation)
+            self._events.opened(info, source, self.generation)
         return source
 
+    @property
+    def lost(self) -> str:
+        """Why a live source that looks for its own device gives no pictures just now; empty = they come."""
+        source = self._source
+        return str(getattr(source, "lost", None) or "") if source is not None else ""
+
     def _live(self, source: Source) -> SourceRequest | None:
-        before = self._dropped
-        for frame in source:
+        before, last = self._dropped, self._last
+        index0, time0 = (0, 0.0) if last is None else (last.index + 1, last.timestamp_s + RETRY_S)
+        for fresh in source:
+            frame = fresh  # a source that was opened again counts from 0: a take keeps one time base
+            if last is not None:
+                frame = Frame(fresh.index + index0, fresh.timestamp_s + time0, fresh.image_bgr)
+            self._last = frame
             with self._cond:
                 if self._stop:
                     return None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xnect.errors import XnectError
 from xnect.gui.parts import Parts, RecordingPlan, Sink
-from xnect.gui.state import RecordingStatus
+from xnect.gui.state import RecordingStatus, SourceInfo
 from xnect.structures import Frame, FrameResult
 
 _log = logging.getLogger(__name__)
@@ -44,9 +44,13 @@ class Recorder:
     """One take, from the first frame to the closed files."""
 
     def __init__(
-        self, plan: RecordingPlan, title: str, fps: float, parts: Parts, tell: Callable[[RecordingStatus], None]
+        self,
+        plan: RecordingPlan,
+        source: Callable[[], SourceInfo],
+        parts: Parts,
+        tell: Callable[[RecordingStatus], None],
     ) -> None:
-        self._plan, self._title, self._fps = plan, title, fps
+        self._plan, self._source = plan, source
         self._parts = parts
         self._tell = tell
         self._queue: queue.Queue[tuple[Frame, FrameResult] | None] = queue.Queue(QUEUE)
@@ -98,7 +102,7 @@ class Recorder:
                 frame, result = item
                 result = only_person(result, self._plan.only)
                 if sink is None:
-                    sink, folder = self._parts.open_sink(self._plan, self._title, self._fps, frame, result)
+                    sink, folder = self._parts.open_sink(self._plan, self._source(), frame, result)
                     self._status = RecordingStatus("recording", folder=str(folder))
                 sink.write(frame, result)
                 self._progress(frame)
