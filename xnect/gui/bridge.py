@@ -7,7 +7,8 @@ import threading
 from PyQt5.QtCore import QObject, pyqtSignal
 
 from xnect.gui.engine import EngineEvents
-from xnect.gui.state import RecordingStatus, Shown, SourceInfo
+from xnect.gui.parts import CameraChoice
+from xnect.gui.state import Shown
 
 
 class Bridge(QObject):
@@ -25,6 +26,7 @@ class Bridge(QObject):
     progress = pyqtSignal(str)
     recording = pyqtSignal(object)
     cameras = pyqtSignal(object)
+    note = pyqtSignal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -44,6 +46,18 @@ class Bridge(QObject):
             recording=lambda status: self._send(self.recording, status),
         )
 
+    def tell_cameras(self, cameras: list[CameraChoice]) -> None:
+        """The list of cameras is ready (from any thread)."""
+        self._send(self.cameras, cameras)
+
+    def tell(self, text: str) -> None:
+        """A line for the user (from any thread)."""
+        self._send(self.note, text)
+
+    def tell_progress(self, text: str) -> None:
+        """What is being waited for (from any thread); empty = nothing."""
+        self._send(self.progress, text)
+
     def close(self) -> None:
         """Nothing is emitted any more; the window is about to go."""
         self._closed = True
@@ -61,6 +75,6 @@ class Bridge(QObject):
         if not waiting:
             self._send(self.frame_ready)
 
-    def _send(self, signal: pyqtSignal, *values: SourceInfo | RecordingStatus | str | int) -> None:
+    def _send(self, signal: pyqtSignal, *values: object) -> None:
         if not self._closed:
             signal.emit(*values)

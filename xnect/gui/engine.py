@@ -21,6 +21,7 @@ from xnect.gui.parts import Parts, Pipeline, RecordingPlan, Source, SourceReques
 from xnect.gui.people import IdMap
 from xnect.gui.reader import Packet, Reader, ReaderEvents, Transport
 from xnect.gui.recorder import Recorder
+from xnect.gui.review import Review
 from xnect.gui.state import RecordingStatus, Shown, SourceInfo
 from xnect.structures import Camera, FrameResult
 
@@ -185,6 +186,15 @@ class Engine:
         """Forget everyone."""
         self._command(lambda p: p.reset())
 
+    def refresh(self) -> None:
+        """Show a paused frame again (its recording was mended)."""
+        self._command(lambda p: None)
+
+    @property
+    def review(self) -> Review | None:
+        """The recording under review, None where the source is none."""
+        return getattr(self._replay, "review", None)
+
     def rescale(self) -> None:
         """Measure everyone's bones again."""
         self._command(lambda p: p.rescale())
@@ -288,8 +298,8 @@ class Engine:
                 if self._stop:
                     return
                 pipeline = self._replay or self._pipeline
-                commands = list(self._commands) if self._pipeline is not None else []
-                if self._pipeline is not None:
+                commands = list(self._commands) if pipeline is not None else []
+                if pipeline is not None:
                     self._commands.clear()
                 reader = self._reader
             if pipeline is None:
@@ -311,7 +321,7 @@ class Engine:
         waiting = reader.peek() if reader is not None else None
         if (self._replay or self._pipeline) is None:
             return waiting is not None and waiting is not self._previewed
-        return waiting is not None or (bool(self._commands) and self._pipeline is not None)
+        return waiting is not None or bool(self._commands)
 
     def _preview(self, reader: Reader | None) -> None:
         """While the network loads: the picture without people; a file waits with its first one."""

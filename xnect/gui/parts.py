@@ -7,7 +7,7 @@ Tests hand in parts of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +28,8 @@ class SourceRequest:
         fps: Pace asked of a camera [1/s].
         start_s, end_s: Part of a file [s].
         title: What to call it, empty = told by the source.
+        beside: For a recording: the video that it was made from, empty = looked for.
+        memo: Shared by all openings of one request (a recording under review keeps its repairs while seeking).
     """
 
     kind: str
@@ -38,6 +40,8 @@ class SourceRequest:
     start_s: float = 0.0
     end_s: float | None = None
     title: str = ""
+    beside: str = ""
+    memo: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def live(self) -> bool:

@@ -99,9 +99,9 @@ class People:
         self.solo = None
         self._last_s = None
 
-    def advance(self, result: FrameResult) -> None:
-        """Take in one frame."""
-        step = 0.0 if self._last_s is None else result.timestamp_s - self._last_s
+    def advance(self, result: FrameResult, count_time: bool = True) -> None:
+        """Take in one frame; ``count_time`` False = the visible times are known already (a recording)."""
+        step = 0.0 if self._last_s is None or not count_time else result.timestamp_s - self._last_s
         step = step if 0 < step < 1 else 0.0
         self._last_s = result.timestamp_s
         for entry in self.entries.values():

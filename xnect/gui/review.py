@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xnect.formats.recording import Recording
 from xnect.structures import FrameResult
+
+if TYPE_CHECKING:
+    from xnect.formats.recording import Recording
 
 
 class Review:
@@ -25,6 +28,8 @@ class Review:
         self.path = path
         self.span = (0, max(0, len(recording) - 1))
         self._results = list(recording.results())
+        times = recording.times_s
+        self._times_s = times - times[0] if len(times) else times
         self._row_start = np.searchsorted(recording.row_frame, np.arange(len(recording) + 1))
         self._ids = recording.people.ids.copy()
         self._keep = np.ones(len(self._ids), bool)
@@ -33,8 +38,8 @@ class Review:
 
     @property
     def times_s(self) -> np.ndarray:
-        """Time of each frame [s]."""
-        return self.recording.times_s
+        """Time of each frame since the first one [s]."""
+        return self._times_s
 
     @property
     def dirty(self) -> bool:
@@ -70,7 +75,8 @@ class Review:
             for p, pid, keep in zip(result.people, self._ids[rows], self._keep[rows], strict=True)
             if keep
         ]
-        return dataclasses.replace(result, people=tuple(sorted(people, key=lambda p: p.id)))
+        when = float(self._times_s[position])
+        return dataclasses.replace(result, timestamp_s=when, people=tuple(sorted(people, key=lambda p: p.id)))
 
     # ---- repairs
 

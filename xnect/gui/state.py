@@ -8,6 +8,7 @@ import numpy as np
 
 from xnect.gui.history import History
 from xnect.gui.people import IdMap, People
+from xnect.gui.review import Review
 from xnect.skeleton.joints import JOINTS_3D
 from xnect.structures import Frame, FrameResult, PoseMaps
 
@@ -156,6 +157,7 @@ class WindowState:
         self.shown: Shown | None = None
         self.selected: int | None = None
         self.follow: int | None = None
+        self.review: Review | None = None
         self.floor_y_m = 1.0
         self._floor_known = False
 
@@ -164,8 +166,9 @@ class WindowState:
         self.shown = shown
         self.playback.position_s = shown.result.timestamp_s
         self.timings.advance(shown, now_s)
-        self.people.advance(shown.result)
-        self.history.append(shown.result)
+        self.people.advance(shown.result, self.review is None)
+        if self.review is None:
+            self.history.append(shown.result)
         self._see_floor(shown.result)
         if self.selected is not None and self.selected not in self.people.entries:
             self.selected = None
@@ -179,7 +182,23 @@ class WindowState:
         self.playback.position_s = 0.0
         self.timings = Timings()
         self.shown = None
+        self.review = None
         self.forget_people()
+
+    def set_review(self, review: Review) -> None:
+        """A recording is open: people and plots are known for its whole length."""
+        names = {i: e.name for i, e in self.people.entries.items() if e.name}
+        hidden = {i for i, e in self.people.entries.items() if e.hidden}
+        self.review = review
+        self.angle_names = review.recording.header.angles
+        self.people.entries.clear()
+        self.history = History(max(1800, len(review.times_s) + 1), float("inf"))
+        for position in range(len(review.times_s)):
+            result = review.result_at(position)
+            self.people.advance(result)
+            self.history.append(result)
+        for entry in self.people.entries.values():
+            entry.name, entry.hidden, entry.present = names.get(entry.id, ""), entry.id in hidden, False
 
     def forget_people(self) -> None:
         """Empty list, plots, trails and hand-made corrections."""

@@ -63,6 +63,8 @@ class PlotView(QWidget):
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=True)
         self.plot.getPlotItem().setLabel("bottom", tr("time"), units="s")
+        self._cursor = pg.InfiniteLine(angle=90, movable=False)
+        self.plot.addItem(self._cursor, ignoreBounds=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -111,11 +113,11 @@ class PlotView(QWidget):
         shown = [i for i in state.history.ids if state.people.shown(i)]
         for gone in [i for i in self._curves if i not in shown]:
             self.plot.removeItem(self._curves.pop(gone))
-        latest = []
+        reading = ""
         for person in shown:
             times, values = state.history.series(person, quantity.key, state.angle_names, state.floor_y_m)
-            first = int(np.searchsorted(times, now - state.options.plot_s))
-            times, values = times[first:], values[first:]
+            first, last = np.searchsorted(times, self._span(now)) + (0, 1)
+            times, values = times[first:last], values[first:last]
             stride = max(1, len(times) // MOST_POINTS)
             curve = self._curves.get(person)
             if curve is None:
@@ -123,11 +125,25 @@ class PlotView(QWidget):
             wide = 3 if person == state.selected else 1.6
             curve.setPen(pg.mkPen(QColor(*person_rgb(person)), width=wide))
             curve.setData(times[::stride], values[::stride])
-            if len(values) and person in (state.selected, shown[0]):
-                latest = [f"{values[-1]:.1f} {quantity.unit}" if quantity.unit == "deg" else f"{values[-1]:.2f} {quantity.unit}"]
-        self.reading.setText(latest[0] if latest else "")
+            if len(values) and (person == state.selected or reading == ""):
+                value = values[min(len(values) - 1, int(np.searchsorted(times, now - 1e-6)))]
+                reading = f"{value:.1f} {quantity.unit}" if quantity.unit == "deg" else f"{value:.2f} {quantity.unit}"
+        self.reading.setText(reading)
         self.plot.getPlotItem().setLabel("left", quantity.unit)
-        self.plot.setXRange(now - state.options.plot_s, now, padding=0.01)
+        self._cursor.setVisible(state.review is not None)
+        if state.review is not None:
+            self._cursor.setValue(now)
+        self.plot.setXRange(*self._span(now), padding=0.01)
+
+    def _span(self, now: float) -> tuple[float, float]:
+        """Times to show [s]: the last seconds, or both sides of the cursor in a recording."""
+        seconds = self._state.options.plot_s
+        review = self._state.review
+        if review is None:
+            return now - seconds, now
+        length = float(review.times_s[-1]) if len(review.times_s) else seconds
+        first = max(0.0, min(now - seconds / 2, length - seconds))
+        return first, first + seconds
 
     def _dress(self) -> None:
         theme = self._state.options.theme
@@ -139,6 +155,7 @@ class PlotView(QWidget):
             axis = self.plot.getPlotItem().getAxis(side)
             axis.setPen(pg.mkPen(colour(theme, "line")))
             axis.setTextPen(pg.mkPen(colour(theme, "dim")))
+        self._cursor.setPen(pg.mkPen(colour(theme, "accent")))
         self.plot.showGrid(x=True, y=True, alpha=0.15)
 
     def _window_changed(self) -> None:
