@@ -13,6 +13,9 @@ from typing import Any
 
 from xnect.errors import ConfigError
 
+FORMAT_NAMES = ("jsonl", "overlay", "openpose", "coco", "csv", "npz", "parquet", "bvh", "c3d", "trc", "glb")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
 
 def _check(ok: bool, what: str) -> None:
     if not ok:
@@ -175,6 +178,102 @@ class PipelineConfig:
     static_images: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """Where pictures come from and how they are read; at most one of camera, video and image_dir is given.
+
+    Attributes:
+        camera: Number or (part of the) name of a webcam.
+        video: Video files or addresses, read one after the other.
+        image_dir: Folder of pictures.
+        camera_resolution: Width and height asked of the camera [px], None = at least 1280x720.
+        camera_fps: Pictures a second asked of the camera, or the pace of an image folder (None = 30) [Hz].
+        rotate: Clockwise turn of each picture: 0, 90, 180 or 270 [degrees].
+        mirror: Flip left and right (after the turn).
+        start_s: Frames before this time are left out [s].
+        end_s: Frames from this time on are left out [s].
+    """
+
+    camera: str | None = None
+    video: tuple[str, ...] = ()
+    image_dir: str | None = None
+    camera_resolution: tuple[int, int] | None = None
+    camera_fps: float | None = None
+    rotate: int = 0
+    mirror: bool = False
+    start_s: float | None = None
+    end_s: float | None = None
+
+    def __post_init__(self) -> None:
+        given = sum([self.camera is not None, bool(self.video), self.image_dir is not None])
+        _check(given <= 1, "camera, video and image_dir exclude one another: give one of them")
+        _check(self.rotate in (0, 90, 180, 270), f"rotate {self.rotate}: 0, 90, 180 or 270 expected")
+        width, height = self.camera_resolution or (16, 16)
+        _check(16 <= width <= 16384 and 16 <= height <= 16384, f"camera resolution {width}x{height}: 16 to 16384 px")
+        _check(
+            self.camera_fps is None or 0 < self.camera_fps <= 1000, f"camera fps {self.camera_fps}: 0 to 1000 expected"
+        )
+        _check(self.start_s is None or self.start_s >= 0, f"start {self.start_s} s: 0 or more expected")
+        _check(
+            self.end_s is None or self.end_s > (self.start_s or 0.0),
+            f"end {self.end_s} s must come after start {self.start_s or 0.0} s",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OutputConfig:
+    """What is written, and whether a window opens.
+
+    Attributes:
+        directory: Folder of the results, None = none is written (or the default folder when there is no window).
+        formats: Names of formats; jsonl is always written.
+        overwrite: Results of an earlier run may be replaced.
+        resume: A run that stopped goes on.
+        display: A window opens where there is a display.
+    """
+
+    directory: str | None = None
+    formats: tuple[str, ...] = ("jsonl", "overlay", "bvh")
+    overwrite: bool = False
+    resume: bool = False
+    display: bool = True
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.formats if name not in FORMAT_NAMES]
+        _check(not unknown, f"unknown format {', '.join(unknown)}: {', '.join(FORMAT_NAMES)}")
+        _check(not (self.overwrite and self.resume), "overwrite and resume exclude one another")
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is told while running.
+
+    Attributes:
+        level: "debug", "info", "warning" or "error".
+        file: File that gets the log as well, None = standard error only.
+    """
+
+    level: str = "info"
+    file: str | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.level in LOG_LEVELS, f"unknown log level {self.level!r}: {', '.join(LOG_LEVELS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """One run of the program: source, pipeline, output, log."""
+
+    source: SourceConfig = field(default_factory=SourceConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.seed < 2**32, f"seed {self.seed}: 0 to {2**32 - 1} expected")
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """A settings object as nested dicts without None values, ready for TOML or JSON."""
     out: dict[str, Any] = {}
@@ -209,6 +308,10 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         kind = next(k for k in typing.get_args(kind) if k is not type(None))
     if typing.get_origin(kind) is tuple:
         parts = typing.get_args(kind)
+        if len(parts) == 2 and parts[1] is Ellipsis:
+            if not isinstance(value, list | tuple):
+                raise ConfigError(f"{where} must be a list")
+            return tuple(_convert(parts[0], v, where) for v in value)
         if not isinstance(value, list | tuple) or len(value) != len(parts):
             raise ConfigError(f"{where} must be a list of {len(parts)}")
         return tuple(_convert(p, v, where) for p, v in zip(parts, value, strict=True))

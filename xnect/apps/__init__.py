@@ -1,0 +1,1 @@
+"""The programs: what ``xnect`` does on the command line."""

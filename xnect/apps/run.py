@@ -1,0 +1,243 @@
+"""``xnect run``: from the options to a window, or to recordings without one."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xnect.apps import folders, signals
+from xnect.apps.options import build_parser, dashed
+from xnect.apps.progress import Progress
+from xnect.apps.settings import Settings, gather, show
+from xnect.config import RunConfig
+from xnect.errors import ConfigError, OutputError, SourceError, XnectError
+
+_log = logging.getLogger(__name__)
+
+DEMO_CLIP = "demo.mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked on the command line.
+
+    Attributes:
+        settings: The settings and where they come from.
+        list_cameras: Only show the cameras.
+        print_config: Only show the settings.
+        classify: Path to classify, "" = the source; None = not asked.
+        backbone: Network for it.
+        topk: How many answers.
+    """
+
+    settings: Settings
+    list_cameras: bool = False
+    print_config: bool = False
+    classify: str | None = None
+    backbone: str | None = None
+    topk: int = 5
+
+
+def parse(argv: Sequence[str], prog: str = "xnect run") -> Request:
+    """The command line as a request; wrong usage exits with 2, as argparse does.
+
+    Raises:
+        ConfigError: A settings file is wrong, or a value is out of range.
+    """
+    given: dict[str, Any] = vars(build_parser(prog).parse_args(dashed(argv)))
+    names = ("list_cameras", "print_config", "classify", "backbone", "topk")
+    actions: dict[str, Any] = {name: given.pop(name) for name in names if name in given}
+    config_file = given.pop("config", None)
+    return Request(gather({name.replace("_", "-"): value for name, value in given.items()}, config_file), **actions)
+
+
+def main(argv: Sequence[str], prog: str = "xnect run") -> int:
+    """Run; returns the exit code. Raises XnectError for what the user can mend."""
+    request = parse(argv, prog)
+    config = request.settings.config
+    if request.print_config:
+        sys.stdout.write(show(request.settings))
+        return 0
+    from xnect.apps import logs
+    from xnect.capture import opencv
+
+    logs.set_up(config.log.level, config.log.file)
+    opencv.mend_qt_paths()
+    opencv.silence()
+    random.seed(config.seed)
+    np.random.seed(config.seed)  # noqa: NPY002 - whatever a library draws from the old global generator
+    if request.list_cameras:
+        from xnect.apps.cameras import print_cameras
+
+        return print_cameras()
+    if request.classify is not None:
+        from xnect.apps.classify import classify
+
+        return classify(request.classify, config, request.backbone, request.topk)
+    config = with_source(config)
+    if config.output.display and can_show():
+        return open_window(config)
+    return run_headless(config)
+
+
+def with_source(config: RunConfig) -> RunConfig:
+    """The settings with the bundled clip as the source where none is named, and patterns in names filled in.
+
+    Raises:
+        SourceError: The clip is not there.
+    """
+    source = config.source
+    if source.camera is None and not source.video and source.image_dir is None:
+        return replace(config, source=replace(source, video=(str(demo_clip()),)))
+    videos = tuple(found for name in source.video for found in _expand(name))
+    return replace(config, source=replace(source, video=videos))
+
+
+def _expand(name: str) -> list[str]:
+    """``clips/*.mp4`` -> the files, for shells that do not fill in patterns."""
+    from xnect.capture.images import natural_key
+
+    path = Path(name)
+    if not any(sign in path.name for sign in "*?[") or path.exists() or "://" in name:
+        return [name]
+    found = sorted((str(p) for p in path.parent.glob(path.name) if p.is_file()), key=natural_key)
+    if not found:
+        raise SourceError(f"no file fits {name}")
+    return found
+
+
+def demo_clip() -> Path:
+    """The clip that comes with the program; raises SourceError where it is missing."""
+    package = Path(__file__).resolve().parents[1]
+    places = [package.parent / "assets" / DEMO_CLIP, package / "assets" / DEMO_CLIP]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise SourceError(
+            f"no source given, and the bundled clip assets/{DEMO_CLIP} is missing; give --video, --camera or --image-dir"
+        )
+    return found
+
+
+def can_show() -> bool:
+    """Whether a window can be opened; one line says why where that is not plain."""
+    from xnect.apps.display import has_display, missing_parts
+
+    if not has_display():
+        _log.info("no display: going on without a window")
+        return False
+    missing = missing_parts()
+    if missing:
+        _log.warning("no window: %s; going on without one", missing)
+        return False
+    return True
+
+
+def open_window(config: RunConfig) -> int:
+    """The window; returns its exit code."""
+    from xnect.gui.app import main as window
+
+    return int(window(config))
+
+
+def run_headless(config: RunConfig, pipeline_for: Callable[..., Any] | None = None) -> int:
+    """Record without a window, one source after the other; returns the exit code.
+
+    Args:
+        config: The settings, with a source.
+        pipeline_for: (pipeline settings, camera) -> callable; None = our own pipeline.
+
+    Raises:
+        XnectError: The only source, or the output, fails.
+    """
+    videos: list[str | None] = list(config.source.video) or [None]
+    names = _names(config, videos)
+    failed = 0
+    with signals.caught() as stop:
+        for video, target in zip(videos, names, strict=True):
+            try:
+                _record(config, video, target, stop, pipeline_for)
+            except (SourceError, OutputError) as error:
+                if len(videos) == 1:
+                    raise
+                failed += 1
+                _log.error("%s", error)
+            if stop.event.is_set():
+                _log.warning("stopped; what was recorded is whole")
+                return stop.code
+    if failed:
+        raise SourceError(f"{failed} of {len(videos)} videos failed")
+    return 0
+
+
+def _names(config: RunConfig, videos: Sequence[str | None]) -> list[Path | None]:
+    """The output folder of each video; None = chosen when the source's name is known."""
+    base = None if config.output.directory is None else Path(config.output.directory)
+    if len(videos) == 1:
+        return [base]
+    if base is None and not (config.output.overwrite or config.output.resume):
+        return [None] * len(videos)
+    names = folders.sub_folders(Path(str(video)).stem for video in videos)
+    return [(base or folders.DEFAULT_FOLDER) / name for name in names]
+
+
+def _record(
+    config: RunConfig,
+    video: str | None,
+    target: Path | None,
+    stop: signals.Stop,
+    pipeline_for: Callable[..., Any] | None,
+) -> None:
+    """One source through the pipeline into its folder."""
+    from xnect.apps import recording
+    from xnect.capture import open_configured
+    from xnect.formats.writer import open_writers
+    from xnect.session import LazyPipeline, Session
+
+    with open_configured(config.source, config.pipeline.camera, video) as source:
+        info = source.info
+        folder = target or _default_folder(config, info.name)
+        earlier = None
+        if config.output.resume:
+            if info.live:
+                raise ConfigError("--resume goes on with files; a camera's or an address's past is gone")
+            if recording.is_complete(folder, config, info):
+                _log.info("%s: complete already", folder)
+                return
+            earlier = recording.set_aside(folder)
+        folders.prepare(folder, config.output.overwrite or earlier is not None)
+        folders.check_space(folder)
+        pipeline = (pipeline_for or LazyPipeline)(config.pipeline, source.camera)
+        process = recording.Resumed(pipeline, earlier) if earlier is not None else pipeline
+        header = recording.recording_header(info, source.camera, config.pipeline)
+        _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info.fps, info.live), folder)
+        sink = open_writers(folder, config.output.formats, header)
+        with Progress(source, info.name, quiet=config.log.level in ("warning", "error")) as progress:
+            report = Session(source, process, [sink]).run(progress, stop.event)
+        if earlier is not None and not report.stopped:
+            recording.done_with(folder)
+    rate = report.frames / report.elapsed_s if report.elapsed_s else 0.0
+    extras = [f"{count} {what}" for count, what in ((report.dropped, "dropped"), (report.skipped, "damaged")) if count]
+    _log.info("%s: %d frames, %.1f fps%s", info.name, report.frames, rate, "".join(f", {e}" for e in extras))
+    with contextlib.suppress(BrokenPipeError):
+        print(folder, flush=True)
+
+
+def _default_folder(config: RunConfig, name: str) -> Path:
+    if config.output.overwrite or config.output.resume:
+        return folders.DEFAULT_FOLDER / folders.safe_name(name)
+    return folders.fresh(name)
+
+
+def _pace(fps: float, live: bool) -> str:
+    return f"{fps:.4g} fps" + (", live" if live else "") if fps else "live" if live else "unknown rate"
+
+
+__all__ = ["ConfigError", "Request", "XnectError", "main", "parse", "run_headless", "with_source"]

@@ -1,0 +1,64 @@
+"""``coco.json``: COCO's keypoint results, one entry a person, 17 joints of which 13 are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xnect.formats.jsonl import DECIMALS_PX, DECIMALS_SHARE, rounded
+from xnect.formats.people import FrameRecord, People
+from xnect.skeleton.joints import JOINTS_2D
+
+FILE_NAME = "coco.json"
+COCO_17 = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
+)  # fmt: skip
+_ROWS = np.array([i for i, name in enumerate(COCO_17) if name in JOINTS_2D])
+_JOINTS = np.array([JOINTS_2D.index(COCO_17[i]) for i in _ROWS])
+
+
+def entries(image_id: int, people: People) -> list[dict[str, Any]]:
+    """The entries of one frame; a joint that is not seen is 0, 0, 0, else its third number is its confidence."""
+    points = np.zeros((len(people), 17, 2))
+    confidence = np.zeros((len(people), 17))
+    confidence[:, _ROWS] = np.clip(people.confidence_2d[:, _JOINTS], 0, 1)
+    points[:, _ROWS] = np.where(confidence[:, _ROWS, None] > 0, people.joints_2d[:, _JOINTS], 0.0)
+    pixels, shares = rounded(points, DECIMALS_PX), rounded(confidence, DECIMALS_SHARE)
+    scores = rounded(np.clip(people.score, 0, 1), DECIMALS_SHARE)
+    return [
+        {
+            "image_id": int(image_id),
+            "category_id": 1,
+            "keypoints": [v for xy, c in zip(pixels[row], shares[row], strict=True) for v in (*xy, c)],
+            "score": scores[row],
+            "track_id": person_id,
+        }
+        for row, person_id in enumerate(people.ids.tolist())
+    ]
+
+
+class CocoWriter:
+    """Writes the list entry by entry; a killed run leaves it without its end, which ``xnect repair`` mends."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", encoding="ascii")
+        self._file.write("[")
+        self._first = True
+
+    def write(self, record: FrameRecord) -> None:
+        """Append the people of one frame; the frame's number is the image id."""
+        for entry in entries(record.result.index, record.people):
+            self._file.write("\n" if self._first else ",\n")
+            self._file.write(json.dumps(entry, separators=(",", ":"), allow_nan=False))
+            self._first = False
+        self._file.flush()
+
+    def close(self) -> None:
+        """End the list."""
+        with self._file:
+            self._file.write("\n]\n")

@@ -1,0 +1,214 @@
+"""What a recording says about itself before its first frame: names, units, camera, source, program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from xnect.errors import FormatError
+from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D
+from xnect.skeleton.kinematics import SKELETON
+from xnect.structures import Camera
+
+FORMAT = "xnect-poses"
+VERSION = 1
+UNITS = {"length": "m", "angle": "rad", "time": "s"}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """Where the pictures came from.
+
+    Attributes:
+        name: File name, camera name or address; never a full path.
+        size_px: Width and height [px].
+        fps: Nominal rate [1/s], None = unknown.
+        duration_s: Length [s], None = unknown or live.
+        sha256: Digest of the source file, None = not computed.
+    """
+
+    name: str = "unknown"
+    size_px: tuple[int, int] = (0, 0)
+    fps: float | None = None
+    duration_s: float | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordingHeader:
+    """The first line of ``poses.jsonl``.
+
+    Attributes:
+        camera: The camera used for 3D (frames may carry another one later on).
+        source: Where the pictures came from.
+        fps: Rate of the frames [1/s], above 0.
+        program: Name, version, digest of the weights and the like; plain JSON values.
+        filtered: Whether the numbers went through the smoothing filters.
+        formats: What is written beside the log; ``repair`` rebuilds these.
+        angles: Names of the joint angles, in the order of ``Person.angles``.
+        bones: Names of the skeleton's joints, in the order of ``Person.offsets``; empty = unknown.
+        bone_parents: Parent of each of them, -1 = root.
+    """
+
+    camera: Camera
+    source: SourceInfo = field(default_factory=SourceInfo)
+    fps: float = 30.0
+    program: Mapping[str, Any] = field(default_factory=dict)
+    filtered: bool = True
+    formats: tuple[str, ...] = ()
+    angles: tuple[str, ...] = SKELETON.angle_names
+    bones: tuple[str, ...] = SKELETON.joint_names
+    bone_parents: tuple[int, ...] = tuple(SKELETON.parents.tolist())
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.fps) and 0 < self.fps <= 10_000):
+            raise FormatError(f"rate {self.fps} frames/s: expected more than 0, at most 10000")
+        if len(self.bones) != len(self.bone_parents):
+            raise FormatError(f"{len(self.bones)} bones but {len(self.bone_parents)} parents")
+
+
+def camera_to_json(camera: Camera) -> dict[str, Any]:
+    """A camera as plain JSON values; raises FormatError where a number is not finite."""
+    if not (np.isfinite(camera.matrix_px).all() and np.isfinite(camera.distortion).all()):
+        raise FormatError("the camera has a number that is not finite")
+    return {
+        "size_px": [int(v) for v in camera.size_px],
+        "matrix_px": np.round(camera.matrix_px, 6).tolist(),
+        "distortion": np.round(camera.distortion, 9).tolist(),
+        "estimated": bool(camera.estimated),
+    }
+
+
+def camera_from_json(data: Any) -> Camera:
+    """Plain JSON values -> camera; raises FormatError."""
+    try:
+        matrix = np.array(data["matrix_px"], dtype=np.float64)
+        distortion = np.array(data.get("distortion", [0.0] * 5), dtype=np.float64)
+        width, height = (int(v) for v in data["size_px"])
+        estimated = bool(data.get("estimated", False))
+        camera = Camera(matrix, (width, height), distortion, estimated)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise FormatError("camera: expected size_px (2), matrix_px (3x3) and distortion (5)") from error
+    limits = np.isfinite(matrix).all() and np.isfinite(distortion).all() and np.abs(matrix).max() < 1e7
+    if not limits or matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
+        raise FormatError("camera: focal lengths must be positive and all numbers finite")
+    return camera
+
+
+def public_name(name: str) -> str:
+    """A source's name as it may be shown to others: no folders of this machine, no password of a stream."""
+    scheme, mark, rest = name.partition("://")
+    if mark:
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2] or name
+
+
+def header_to_json(header: RecordingHeader) -> dict[str, Any]:
+    """The header as the first line of ``poses.jsonl`` has it."""
+    source = header.source
+    out: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "units": dict(UNITS),
+        "axes": "camera space: x right, y down, z forward; pixels: x right, y down, centres at integers",
+        "joints_2d": list(JOINTS_2D),
+        "joints_3d": list(JOINTS_3D),
+        "angles": list(header.angles),
+        "camera": camera_to_json(header.camera),
+        "source": {
+            "name": public_name(source.name),
+            "size_px": list(source.size_px),
+            "fps": source.fps,
+            "duration_s": source.duration_s,
+            "sha256": source.sha256,
+        },
+        "fps": header.fps,
+        "program": dict(header.program),
+        "filtered": header.filtered,
+        "formats": list(header.formats),
+    }
+    if header.bones:
+        out["skeleton"] = {"bones": list(header.bones), "parents": list(header.bone_parents)}
+    return out
+
+
+def header_from_json(data: Any) -> RecordingHeader:
+    """The first line of ``poses.jsonl`` -> header; raises FormatError with what was expected."""
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise FormatError(f'not a pose recording: the first line must be a header with "format": "{FORMAT}"')
+    version = data.get("version")
+    if type(version) is not int or version < 1:
+        raise FormatError(f"header: version must be a whole number, got {version!r}")
+    if version > VERSION:
+        raise FormatError(f"recording of version {version}; this program reads up to version {VERSION}")
+    if data.get("units") != UNITS:
+        raise FormatError(f"header: units must be {UNITS}")
+    for key, names in (("joints_2d", JOINTS_2D), ("joints_3d", JOINTS_3D)):
+        if data.get(key) != list(names):
+            raise FormatError(f"header: {key} must be the {len(names)} names {names[0]} ... {names[-1]}")
+    fps: Any = data.get("fps")
+    if type(fps) not in (int, float) or not math.isfinite(fps):
+        raise FormatError(f"header: fps must be a number, got {fps!r}")
+    bones, parents = _skeleton(data.get("skeleton"))
+    program = data.get("program")
+    if not isinstance(program, dict):
+        raise FormatError("header: program must be an object")
+    return RecordingHeader(
+        camera=camera_from_json(data.get("camera")),
+        source=_source(data.get("source")),
+        fps=float(fps),
+        program=program,
+        filtered=bool(data.get("filtered", True)),
+        formats=_names(data.get("formats", []), "formats"),
+        angles=_names(data.get("angles"), "angles"),
+        bones=bones,
+        bone_parents=parents,
+    )
+
+
+def _names(value: Any, key: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value) or len(set(value)) != len(value):
+        raise FormatError(f"header: {key} must be a list of different names")
+    if len(value) > 1000:
+        raise FormatError(f"header: {key} has {len(value)} names; 1000 at most")
+    return tuple(value)
+
+
+def _skeleton(value: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    if value is None:
+        return (), ()
+    if not isinstance(value, dict):
+        raise FormatError("header: skeleton must be an object")
+    bones = _names(value.get("bones"), "skeleton.bones")
+    parents = value.get("parents")
+    if not isinstance(parents, list) or len(parents) != len(bones) or not all(type(p) is int for p in parents):
+        raise FormatError("header: skeleton.parents must be one whole number a bone")
+    if not all(-1 <= p < len(bones) for p in parents):
+        raise FormatError("header: skeleton.parents out of range")
+    return bones, tuple(parents)
+
+
+def _source(value: Any) -> SourceInfo:
+    if not isinstance(value, dict):
+        raise FormatError("header: source must be an object")
+
+    def number(key: str) -> float | None:
+        got = value.get(key)
+        if got is None:
+            return None
+        if type(got) not in (int, float) or not math.isfinite(got):
+            raise FormatError(f"header: source.{key} must be a number or null")
+        return float(got)
+
+    size = value.get("size_px", [0, 0])
+    if not isinstance(size, list) or len(size) != 2 or not all(type(v) is int and 0 <= v < 10**6 for v in size):
+        raise FormatError("header: source.size_px must be two whole numbers")
+    name, digest = value.get("name", "unknown"), value.get("sha256")
+    if not isinstance(name, str) or not (digest is None or isinstance(digest, str)):
+        raise FormatError("header: source.name and source.sha256 must be text")
+    return SourceInfo(name, (size[0], size[1]), number("fps"), number("duration_s"), digest)

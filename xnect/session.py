@@ -1,0 +1,259 @@
+"""Threads and bounded queues around the plain pipeline call: capture, computing and writing run side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from xnect.capture.source import Source
+from xnect.config import PipelineConfig
+from xnect.structures import Camera, Frame, FrameResult
+
+if TYPE_CHECKING:
+    from xnect.pipeline import MotionCapture
+
+_log = logging.getLogger(__name__)
+
+READ_AHEAD = 2  # decoded frames that wait for the network: one would do, two even out slow key frames
+WRITE_BEHIND = 4  # results that wait for the disk: a few, so that one slow write does not stop the network
+POLL_S = 0.05  # how soon a stop is noticed
+STOP_LIMIT_S = 30.0  # closing writers may have to finish a video
+
+Pipeline = Callable[[Frame], FrameResult]
+OnResult = Callable[[Frame, FrameResult], None]
+
+
+class Sink(Protocol):
+    """Where results go."""
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        """Take one frame's result; frames come in order."""
+        ...
+
+    def close(self) -> None:
+        """Finish: after this the files are whole."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReport:
+    """What a session did.
+
+    Attributes:
+        frames: Frames computed.
+        dropped: Frames of a live source that came faster than they were taken.
+        skipped: Damaged frames.
+        elapsed_s: Time from start to end [s].
+        stopped: True where it was stopped before the source ended.
+    """
+
+    frames: int
+    dropped: int
+    skipped: int
+    elapsed_s: float
+    stopped: bool
+
+
+class LazyPipeline:
+    """The motion capture pipeline, imported and built at the first frame, in the thread that computes.
+
+    torch takes seconds to import; so a window can open and a camera can start meanwhile.
+    """
+
+    def __init__(self, config: PipelineConfig, camera: Camera | None) -> None:
+        self._config = config
+        self._camera = camera
+        self._built: MotionCapture | None = None
+
+    def build(self) -> MotionCapture:
+        """The ``MotionCapture`` behind it; built on the first call. Raises WeightsError, ConfigError."""
+        if self._built is None:
+            from xnect.pipeline import MotionCapture
+
+            self._built = MotionCapture.from_config(self._config, self._camera)
+        return self._built
+
+    def __call__(self, frame: Frame) -> FrameResult:
+        """The people in one frame."""
+        return self.build()(frame)
+
+    def reset(self) -> None:
+        """Forget people and filters, as before a new source."""
+        if self._built is not None:
+            self._built.reset()
+
+
+class Session:
+    """One source through one pipeline into any number of sinks.
+
+    Files: every frame, in order; reading, computing and writing wait for each other. Live sources: the newest frame
+    wins, the source counts what is dropped. An error of any thread ends the session, closes the sinks and is raised
+    by ``run`` (or ``join``).
+    """
+
+    def __init__(self, source: Source, pipeline: Pipeline, sinks: Sequence[Sink] = ()) -> None:
+        self._source = source
+        self._pipeline = pipeline
+        self._sinks = tuple(sinks)
+        self._frames: queue.Queue[Frame | None] = queue.Queue(READ_AHEAD)
+        self._results: queue.Queue[tuple[Frame, FrameResult] | None] = queue.Queue(WRITE_BEHIND)
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._error: BaseException | None = None
+        self._started_s = 0.0
+        self._computed = 0
+        self._ended = False  # the source came to its end by itself
+
+    @property
+    def computed(self) -> int:
+        """Frames computed so far."""
+        return self._computed
+
+    def run(self, on_result: OnResult | None = None, stop: threading.Event | None = None) -> SessionReport:
+        """Work until the source ends, ``stop`` is set, or something fails.
+
+        Args:
+            on_result: Called after each frame, in the computing thread; keep it short.
+            stop: Set from outside (a signal, a button) to end early; what was computed is still written.
+
+        Raises:
+            XnectError: What made it fail; any other exception of a worker as it is.
+        """
+        self.start(on_result)
+        try:
+            while any(thread.is_alive() for thread in self._threads):
+                if stop is not None and stop.is_set():
+                    return self.stop()
+                self._threads[-1].join(POLL_S)
+        except BaseException:
+            self._halt()
+            raise
+        return self.join()
+
+    def start(self, on_result: OnResult | None = None) -> None:
+        """Start the threads and return at once."""
+        if self._threads:
+            raise RuntimeError("a session runs once; make a new one")
+        self._started_s = time.perf_counter()
+        jobs: list[tuple[str, Callable[[], None]]] = [("compute", lambda: self._compute(on_result))]
+        if not self._source.info.live:
+            jobs.insert(0, ("read", self._read))
+        jobs.append(("write", self._write))
+        for name, job in jobs:
+            thread = threading.Thread(target=self._guarded, args=(job,), name=f"xnect-{name}", daemon=True)
+            self._threads.append(thread)
+        for thread in reversed(self._threads):  # takers first: a giver asks whether its taker lives
+            thread.start()
+
+    def stop(self, timeout_s: float = STOP_LIMIT_S) -> SessionReport:
+        """End early and wait until what was computed is written.
+
+        Raises:
+            TimeoutError: The threads did not end in time.
+        """
+        self._halt()
+        return self.join(timeout_s)
+
+    def join(self, timeout_s: float | None = None) -> SessionReport:
+        """Wait for the end; raises what made the session fail, or TimeoutError."""
+        deadline = None if timeout_s is None else time.perf_counter() + timeout_s
+        for thread in self._threads:
+            thread.join(None if deadline is None else max(deadline - time.perf_counter(), 0.0))
+        hanging = [thread.name for thread in self._threads if thread.is_alive()]
+        if self._error is not None:
+            raise self._error
+        if hanging:
+            raise TimeoutError(f"{', '.join(hanging)} did not end within {timeout_s} s")
+        elapsed = time.perf_counter() - self._started_s
+        return SessionReport(self._computed, self._source.dropped, self._source.skipped, elapsed, not self._ended)
+
+    def _halt(self) -> None:
+        self._stop.set()
+        self._source.close()
+
+    def _guarded(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001 - a worker's error belongs to the caller, whatever it is
+            _log.debug("%s failed", threading.current_thread().name, exc_info=True)
+            if self._error is None:
+                self._error = error
+            self._halt()
+
+    def _put(self, target: queue.Queue[Any], item: Any) -> bool:
+        """Put, waiting for room; False when the session is to stop."""
+        while not self._stop.is_set():
+            try:
+                target.put(item, timeout=POLL_S)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def _read(self) -> None:
+        try:
+            for frame in self._source:
+                if not self._put(self._frames, frame):
+                    return
+        finally:
+            self._put(self._frames, None)
+
+    def _next_frame(self) -> Frame | None:
+        while not self._stop.is_set():
+            try:
+                return self._frames.get(timeout=POLL_S)
+            except queue.Empty:
+                continue
+        return None
+
+    def _compute(self, on_result: OnResult | None) -> None:
+        frames = iter(self._source) if self._source.info.live else iter(self._next_frame, None)
+        try:
+            for frame in frames:
+                if self._stop.is_set():
+                    return
+                result = self._pipeline(frame)
+                self._computed += 1
+                self._put_while_written((frame, result))
+                if on_result is not None:
+                    on_result(frame, result)
+            self._ended = not self._stop.is_set()
+        finally:
+            self._put_while_written(None)
+
+    def _put_while_written(self, item: tuple[Frame, FrameResult] | None) -> None:
+        """Give a result to the writer; what is computed gets written even when the session is to stop."""
+        while self._threads[-1].is_alive():
+            try:
+                return self._results.put(item, timeout=POLL_S)
+            except queue.Full:
+                continue
+        return None
+
+    def _write(self) -> None:
+        try:
+            while (item := self._results.get()) is not None:
+                for sink in self._sinks:
+                    sink.write(*item)
+        except BaseException:
+            self._stop.set()
+            with contextlib.suppress(Exception):  # the first error is the one to tell
+                self._close_sinks()
+            raise
+        self._close_sinks()
+
+    def _close_sinks(self) -> None:
+        first: BaseException | None = None
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except BaseException as error:  # noqa: BLE001 - the other sinks must be closed too
+                first = first or error
+        if first is not None:
+            raise first
