@@ -1,0 +1,76 @@
+"""Menus and shortcuts from the table of keys, and the gate that keeps keys away from fields being typed into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PyQt5.QtCore import QEvent, QObject, Qt
+from PyQt5.QtGui import QKeyEvent, QKeySequence
+from PyQt5.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QAction,
+    QComboBox,
+    QLineEdit,
+    QMainWindow,
+    QMenu,
+)
+
+from xnect.gui.keys import KEYS, MENUS
+from xnect.gui.text import tr
+
+_MOVES = {Qt.Key_Left, Qt.Key_Right, Qt.Key_Up, Qt.Key_Down, Qt.Key_Home, Qt.Key_End, Qt.Key_PageUp, Qt.Key_PageDown}
+_PRESSES = {Qt.Key_Space}
+
+
+class ShortcutGate(QObject):
+    """Lets the focused field have the keys that it needs itself: letters while typing, arrows in sliders and tables.
+
+    Buttons take Space only when they were reached by Tab, so that a click on a button never turns Space into a second
+    click.
+    """
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Accepting a ShortcutOverride hands the key to the widget instead of to the shortcuts."""
+        if event.type() != QEvent.ShortcutOverride or not isinstance(event, QKeyEvent):
+            return False
+        plain = not event.modifiers() & (Qt.ControlModifier | Qt.AltModifier | Qt.MetaModifier)
+        if plain and self._needs(watched, event.key()):
+            event.accept()
+            return True
+        return False
+
+    @staticmethod
+    def _needs(widget: QObject, key: int) -> bool:
+        if isinstance(widget, QLineEdit | QAbstractSpinBox) or (isinstance(widget, QComboBox) and widget.isEditable()):
+            return key not in (Qt.Key_Escape, Qt.Key_Tab, Qt.Key_Backtab, Qt.Key_F1, Qt.Key_F11)
+        if isinstance(widget, QAbstractSlider | QAbstractItemView | QComboBox):
+            return key in _MOVES | _PRESSES
+        return isinstance(widget, QAbstractButton) and key in _PRESSES
+
+
+def build(window: QMainWindow, run: Callable[[str], None]) -> tuple[dict[str, QAction], dict[str, QMenu]]:
+    """Make all actions and menus.
+
+    Args:
+        window: Gets the menu bar and the shortcuts.
+        run: Called with the name of the action that the user chose.
+
+    Returns:
+        Actions and menus by name.
+    """
+    menus = {name: window.menuBar().addMenu(tr(name)) for name in MENUS}
+    actions: dict[str, QAction] = {}
+    for key in KEYS:
+        action = QAction(tr(key.text), window)
+        action.setObjectName(key.action)
+        action.setShortcuts([QKeySequence(k) for k in key.keys if k != "Tab"])
+        action.setCheckable(key.checkable)
+        action.setMenuRole(QAction.NoRole)
+        action.triggered.connect(lambda _checked=False, name=key.action: run(name))
+        menus[key.menu].addAction(action)
+        window.addAction(action)  # keys work where the menu bar is hidden, as in full screen
+        actions[key.action] = action
+    return actions, menus

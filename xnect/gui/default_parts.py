@@ -1,0 +1,103 @@
+"""The real factories behind ``Parts``: capture, pipeline and writers of this program (no Qt)."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from xnect.config import PipelineConfig
+from xnect.errors import OutputError
+from xnect.gui.parts import CameraChoice, Parts, Pipeline, RecordingPlan, Sink, Source, SourceRequest
+from xnect.gui.state import SourceInfo
+from xnect.structures import Camera, Frame, FrameResult
+
+
+def take_folder(plan: RecordingPlan, title: str, now: datetime) -> Path:
+    """The folder of a new take: the plan's own, or a fresh one below it named after source and time."""
+    if plan.exact:
+        return plan.folder
+    word = re.sub(r"[^\w-]+", "_", Path(title).stem if "." in title else title).strip("_")[:60] or "take"
+    return plan.folder / f"{word}_{now:%Y-%m-%d_%H%M%S}"
+
+
+def open_source(request: SourceRequest, config: PipelineConfig) -> Source:
+    """Open what was asked for; raises SourceError, FormatError."""
+    if request.kind == "recording":
+        from xnect.gui.review_source import open_review
+
+        return open_review(request)
+    from xnect.capture import open_source as open_frames
+
+    spec = request.spec
+    if request.kind == "camera" and not spec.isdigit():
+        spec = f"camera:{spec}"
+    return open_frames(
+        spec, rotate=request.rotate, start_s=request.start_s, end_s=request.end_s, resolution=request.resolution,
+        fps=request.fps, camera=config.camera,
+    )  # fmt: skip
+
+
+def make_pipeline(config: PipelineConfig, camera: Camera | None) -> Pipeline:
+    """Load the network; raises WeightsError, ConfigError."""
+    from xnect.pipeline import MotionCapture
+
+    pipeline: Any = MotionCapture.from_config(config, camera)
+    return pipeline
+
+
+def use_camera(pipeline: Pipeline, config: PipelineConfig, camera: Camera) -> None:
+    """Another source, or other settings of the camera: work out its optics and tell the pipeline.
+
+    Raises:
+        CalibrationError: The calibration cannot be read, or was made for pictures of another shape.
+    """
+    from xnect.capture.calibration import camera_of_size
+
+    capture: Any = pipeline
+    capture.use_camera(camera_of_size(config.camera, camera.size_px))
+
+
+def open_sink(plan: RecordingPlan, source: SourceInfo, frame: Frame, result: FrameResult) -> tuple[Sink, Path]:
+    """Start a recording; raises OutputError."""
+    from xnect import __version__
+    from xnect.formats.header import RecordingHeader
+    from xnect.formats.header import SourceInfo as HeaderSource
+    from xnect.formats.writer import open_writers
+    from xnect.skeleton.kinematics import SKELETON
+
+    folder = take_folder(plan, source.title, datetime.now())
+    header = RecordingHeader(
+        angles=SKELETON.angle_names,
+        camera=result.camera,
+        source=HeaderSource(source.title or "unknown", frame.size_px, source.fps or None, source.duration_s),
+        fps=source.fps if source.fps > 0 else 30.0,
+        program={"name": "xnect", "version": __version__},
+        bones=SKELETON.joint_names,
+        bone_parents=tuple(int(p) for p in SKELETON.parents),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
+    return open_writers(folder, plan.formats, header, overwrite=plan.overwrite), folder
+
+
+def list_cameras() -> list[CameraChoice]:
+    """Cameras that are attached, by name."""
+    from xnect.capture.webcam import list_cameras as attached
+
+    return [CameraChoice(entry.name, entry.name) for entry in attached()]
+
+
+def angle_names() -> tuple[str, ...]:
+    """Names of ``Person.angles``."""
+    from xnect.skeleton.kinematics import SKELETON
+
+    return SKELETON.angle_names
+
+
+def default_parts() -> Parts:
+    """What the window uses unless a test hands in something else."""
+    return Parts(open_source, make_pipeline, use_camera, open_sink, list_cameras, angle_names)

@@ -1,0 +1,436 @@
+"""The main window: wires state, engine and views together; what the user can do is in ``commands.py``."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+from PyQt5.QtCore import QSettings, Qt, QTimer
+from PyQt5.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent
+from PyQt5.QtWidgets import QApplication, QMainWindow, QMessageBox, QShortcut
+
+from xnect.config import OutputConfig, PipelineConfig
+from xnect.errors import XnectError
+from xnect.gui import settings as setting_files
+from xnect.gui import theme
+from xnect.gui.actions import ShortcutGate, build
+from xnect.gui.bridge import Bridge
+from xnect.gui.commands import Commands
+from xnect.gui.engine import Engine
+from xnect.gui.layout import Layout
+from xnect.gui.parts import Parts, RecordingPlan, SourceRequest
+from xnect.gui.review_edits import ReviewEdits
+from xnect.gui.rewind import Rewind
+from xnect.gui.state import RecordingStatus, Shown, SourceInfo, WindowState
+from xnect.gui.takes import Takes
+from xnect.gui.text import tr
+
+_log = logging.getLogger(__name__)
+
+#: Milliseconds between repaints of picture and 3D view: faster than any camera shows, slow enough to cost little.
+DRAW_MS = 33
+#: Milliseconds between repaints of plots and timings, and of lists.
+SLOW_MS = 110
+LIST_MS = 330
+
+
+class MainWindow(QMainWindow):
+    """Everything the user sees."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        config: PipelineConfig,
+        folder: Path,
+        formats: tuple[str, ...] = ("jsonl", "overlay", "bvh"),
+        settings: QSettings | None = None,
+        opengl: bool | None = None,
+    ) -> None:
+        super().__init__()
+        self.setWindowTitle("xnect")
+        self.setAcceptDrops(True)
+        self.resize(1280, 800)
+        self.parts = parts
+        self.settings = settings if settings is not None else QSettings(
+            QSettings.IniFormat, QSettings.UserScope, "xnect", "window"
+        )
+        self.state = WindowState()
+        self.rewind = Rewind()
+        self.bridge = Bridge()
+        self.engine = Engine(parts, config, self.bridge.events(), self.state.ids)
+        self.takes = Takes(self.state, self.engine)
+        self.playlist: list[SourceRequest] = []
+        self.dialog: QMessageBox | None = None
+        self.ask = True
+        self._dirty = False
+        self._closing = False
+        self._slow_due = self._list_due = 0.0
+        self._slow_pending = False
+        self._lost_before = ""
+        self.views = Layout(self, self.state, config, folder, formats, opengl)
+        self.commands = Commands(self)
+        self.edits = ReviewEdits(self)
+        self.actions_by_name, self.menus = build(self, self.commands.run)
+        self._view_menu()
+        self._gate = ShortcutGate(self)
+        QApplication.instance().installEventFilter(self._gate)
+        self._wire()
+        self.set_theme(str(self.settings.value("theme", "dark")))
+        self._tick_timer = QTimer(self)
+        self._tick_timer.setInterval(DRAW_MS)
+        self._tick_timer.timeout.connect(self._tick)
+        self._tick_timer.start()
+        self._restored = self.views.restore(self.settings)
+        self.refresh_all()
+
+    # ---- start
+
+    def begin(self, config: PipelineConfig) -> None:
+        """After the window is on screen: load the network, look for cameras."""
+        self.engine.load(config)
+        self.find_cameras()
+        self.views.camera.setFocus()
+        if not self._restored:
+            QTimer.singleShot(0, self.views.arrange)
+
+    def start(self, queue: list[SourceRequest], output: OutputConfig) -> None:
+        """Open the first of the sources that the command line named, the others after it; record where it says so."""
+        self.playlist = queue[1:]
+        self.open_source(queue[0])
+        if output.directory is not None and queue[0].kind != "recording":
+            folder = Path(output.directory)
+            self.views.recording.set_folder(folder)
+            self.takes.start(RecordingPlan(folder, output.formats, exact=True, overwrite=output.overwrite))
+
+    def find_cameras(self) -> None:
+        """List cameras in a thread of its own; drivers may take seconds."""
+
+        def work() -> None:
+            try:
+                cameras = self.parts.list_cameras()
+            except Exception as error:  # noqa: BLE001 - drivers throw anything
+                _log.warning("cameras cannot be listed: %s", error)
+                cameras = []
+            self.bridge.tell_cameras(cameras)
+
+        threading.Thread(target=work, name="xnect-cameras", daemon=True).start()
+
+    def _view_menu(self) -> None:
+        menu = self.menus["View"]
+        menu.addSeparator()
+        for dock in self.views.docks.values():
+            menu.addAction(dock.toggleViewAction())
+
+    def _wire(self) -> None:
+        bridge, views, run = self.bridge, self.views, self.commands.run
+        bridge.frame_ready.connect(self._frame_ready, Qt.QueuedConnection)
+        bridge.opened.connect(self._opened, Qt.QueuedConnection)
+        bridge.lost.connect(self._lost, Qt.QueuedConnection)
+        bridge.ended.connect(self._ended, Qt.QueuedConnection)
+        bridge.failed.connect(self._failed, Qt.QueuedConnection)
+        bridge.progress.connect(views.notice.progress, Qt.QueuedConnection)
+        bridge.recording.connect(self._recording, Qt.QueuedConnection)
+        bridge.cameras.connect(views.source.set_cameras, Qt.QueuedConnection)
+        bridge.note.connect(self.tell, Qt.QueuedConnection)
+        views.source.camera_wanted.connect(self.open_source)
+        views.source.file_wanted.connect(lambda: run("open_file"))
+        views.source.address_wanted.connect(lambda: run("open_url"))
+        views.source.refresh_wanted.connect(self.find_cameras)
+        views.source.mirror_toggled.connect(lambda _on: run("toggle_mirror"))
+        views.transport.play_toggled.connect(lambda: run("play_pause"))
+        views.transport.stepped.connect(self.step)
+        views.transport.sought.connect(self.seek)
+        views.transport.speed_changed.connect(self.engine.set_speed)
+        views.transport.loop_changed.connect(self._loop)
+        views.recording.toggled.connect(lambda: run("record"))
+        views.recording.snapshot_wanted.connect(lambda: run("snapshot"))
+        views.camera.person_clicked.connect(self.select)
+        views.camera.follow_wanted.connect(self._follow)
+        views.scene.follow_changed.connect(self._follow)
+        for view in (views.camera, views.people):
+            view.merge_wanted.connect(self.edits.merge)
+            view.swap_wanted.connect(self.edits.swap)
+        views.people.selected.connect(self.select)
+        views.people.changed.connect(self.refresh_all)
+        views.people.export_wanted.connect(lambda _i: run("export_person"))
+        views.plots.failed.connect(self.tell)
+        views.controls.changed.connect(self.configure)
+        views.controls.refused.connect(self.tell)
+        views.controls.load_wanted.connect(lambda: run("load_settings"))
+        views.controls.save_wanted.connect(lambda: run("save_settings"))
+        views.controls.rescale_wanted.connect(lambda: run("rescale"))
+        views.controls.reset_ids_wanted.connect(lambda: run("reset_ids"))
+        views.controls.assistant_wanted.connect(lambda: run("calibrate"))
+        self.takes.changed.connect(self.refresh_all)
+        self.takes.failed.connect(lambda text: self._failed(tr("Recording"), text, ""))
+        self.takes.beep.connect(QApplication.beep)
+        for view in (views.camera, views.scene):  # Tab walks the widgets everywhere else
+            view.setFocusPolicy(Qt.StrongFocus)
+            tab = QShortcut(QKeySequence("Tab"), view, context=Qt.WidgetShortcut)
+            tab.activated.connect(lambda: run("next_person"))
+
+    # ---- what can be asked of it
+
+    def open_source(self, request: SourceRequest) -> None:
+        """Leave the present source and open another."""
+        if self.takes.busy:
+            self.takes.stop()
+        self.state.set_source(SourceInfo())
+        self.rewind.clear()
+        self.state.playback.playing = True
+        self.views.camera.notice = tr("Opening {name}…").format(name=request.title or request.spec)
+        self.views.notice.say("")
+        self.engine.open(request)
+        self.refresh_all()
+
+    def play(self, playing: bool) -> None:
+        """Play or pause; at the end of a file playing starts again."""
+        playback = self.state.playback
+        if not self.state.source.title:
+            return
+        if playing:
+            head = self.rewind.to_head()
+            if head is not None and head is not self.state.shown:
+                self._show(head)
+            if playback.ended:
+                self.engine.seek(0.0)
+        playback.playing, playback.ended = playing, False
+        if not self.state.source.live:
+            self.engine.play(playing)
+        self.refresh_all()
+
+    def step(self, frames: int) -> None:
+        """Go some frames forward or back; back comes from memory where it reaches."""
+        if not self.state.source.title:
+            return
+        if self.state.playback.playing:
+            self.play(False)
+        shown, rest = self.rewind.step(frames)
+        if shown is not None and rest != frames:
+            self._show(shown)
+        if self.state.source.live or rest == 0:
+            return
+        if rest > 0:
+            self.engine.step(rest)
+        elif self.state.playback.position_s > 0:
+            self.seek(self.state.playback.position_s + rest / (self.state.source.fps or 30.0))
+
+    def seek(self, time_s: float) -> None:
+        """Go to a time of a file [s]."""
+        info = self.state.source
+        if info.live or not info.title:
+            return
+        self.rewind.clear()
+        self.state.playback.ended = False
+        self.engine.seek(max(0.0, min(time_s, (info.duration_s or time_s) - 0.5 / (info.fps or 30.0))))
+
+    def select(self, person: int | None) -> None:
+        """Select a person, or nobody."""
+        self.state.selected = person
+        self.refresh_all()
+
+    def configure(self, config: PipelineConfig) -> None:
+        """New settings from the controls."""
+        self.engine.configure(config)
+
+    def load_settings(self, path: Path) -> None:
+        """Read a settings file and use it."""
+        try:
+            config = setting_files.load(path)
+        except XnectError as error:
+            self.tell(str(error))
+            return
+        self.views.controls.show_config(config)
+        self.configure(config)
+
+    def set_theme(self, name: str) -> None:
+        """Dark or light."""
+        self.state.options.theme = name if name in theme.THEMES else "dark"
+        theme.apply(QApplication.instance(), self.state.options.theme)
+        self.refresh_all()
+
+    def open_assistant(self) -> None:
+        """The camera and scale assistant."""
+        from xnect.gui.views.assistant import Assistant
+
+        self.assistant = Assistant(self.state, self.views.controls, self)
+        self.assistant.open()
+
+    def write_review(self, folder: Path, only: int | None = None) -> None:
+        """Write the mended recording."""
+        self.edits.write(folder, only, self.views.recording.formats())
+
+    def tell(self, text: str, seconds: float = 0) -> None:
+        """A line that does not interrupt."""
+        self.views.notice.say(text, seconds)
+
+    def confirm(self, question: str) -> bool:
+        """Ask yes or no; yes where asking is switched off."""
+        return not self.ask or QMessageBox.question(self, "xnect", question) == QMessageBox.Yes
+
+    # ---- events of the engine, in this thread
+
+    def _frame_ready(self) -> None:
+        shown = self.bridge.take()
+        if shown is None or self._closing or shown.generation != self.engine.generation:
+            return
+        self.rewind.push(shown)
+        frozen = self.state.source.live and not self.state.playback.playing
+        if not frozen and self.rewind.at_head:
+            self._show(shown)
+
+    def _show(self, shown: Shown) -> None:
+        self.state.advance(shown, time.perf_counter())
+        self._dirty = True
+
+    def _opened(self, info: SourceInfo, generation: int) -> None:
+        if generation != self.engine.generation:
+            return
+        again = self.state.source.title == info.title and self.state.source.live
+        if again:
+            self.tell(tr("{name} is back").format(name=info.title), 4)
+            return
+        self.state.set_source(info)
+        review = self.engine.review
+        if review is not None:
+            self.state.set_review(review)
+            self.views.plots.set_angle_names(self.state.angle_names)
+        self.views.camera.notice = ""
+        self.views.scene.new_source()
+        self.views.source.show_camera(info.title)
+        self.setWindowTitle(f"{info.title} – xnect")
+        self.refresh_all()
+
+    def _lost(self, why: str) -> None:
+        self.tell(tr("{name} is lost ({why}); looking for it…").format(name=self.state.source.title, why=why))
+
+    def _ended(self) -> None:
+        self.state.playback.playing = False
+        self.state.playback.ended = True
+        if self.takes.busy:
+            self.takes.stop()
+        if self.playlist:
+            self.open_source(self.playlist.pop(0))
+        self.refresh_all()
+
+    def _recording(self, status: RecordingStatus) -> None:
+        self.takes.take_status(status)
+
+    def _failed(self, title: str, text: str, details: str) -> None:
+        _log.error("%s: %s", title, text)
+        if self._closing:
+            return
+        if self.state.shown is None:
+            self.views.camera.notice = text
+        box = QMessageBox(QMessageBox.Warning, "xnect", f"<b>{title}</b>", parent=self)
+        box.setInformativeText(text)
+        if details:
+            box.setDetailedText(details)
+        again = box.addButton(tr("Try again"), QMessageBox.ActionRole) if not self.engine.ready else None
+        box.addButton(QMessageBox.Close)
+        if again is not None:
+            again.clicked.connect(lambda: self.engine.load(self.views.controls.config))
+        self.dialog = box
+        box.setModal(False)
+        box.show()
+        self.refresh_all()
+
+    # ---- drawing
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if self._dirty:
+            self._dirty = False
+            self.views.camera.refresh()
+            self.views.scene.refresh()
+            self.views.transport.refresh()
+            self._slow_pending = True
+        if now >= self._slow_due and self._slow_pending:
+            self._slow_due, self._slow_pending = now + SLOW_MS / 1000, False
+            self.views.plots.refresh()
+            self.views.timings.refresh()
+        if now >= self._list_due:
+            self._list_due = now + LIST_MS / 1000
+            self.views.people.refresh()
+            self.views.review.refresh(len(self.views.people.chosen()))
+            self._watch_source()
+
+    def _watch_source(self) -> None:
+        why = self.engine.lost
+        if why != self._lost_before:
+            self._lost_before = why
+            if why:
+                self._lost(why)
+            else:
+                self.tell(tr("{name} is back").format(name=self.state.source.title), 4)
+
+    def refresh_all(self) -> None:
+        """Something other than the frame has changed: everything is drawn anew."""
+        views = self.views
+        for view in (views.camera, views.scene, views.transport, views.recording, views.source, views.timings):
+            view.refresh()
+        views.plots.refresh()
+        views.people.refresh()
+        views.review.refresh(len(views.people.chosen()))
+        options = self.state.options
+        for name, on in (
+            ("toggle_heatmaps", options.heatmaps), ("toggle_mirror", options.mirror),
+            ("toggle_picture", not options.picture), ("toggle_ids", options.ids), ("toggle_grid", options.grid),
+            ("toggle_angles", options.angle_text), ("toggle_trails", options.trails),
+            ("follow", self.state.follow is not None), ("full_screen", self.isFullScreen()),
+        ):  # fmt: skip
+            self.actions_by_name[name].setChecked(on)
+
+    def _follow(self, person: int | None) -> None:
+        self.state.follow = person
+        self.refresh_all()
+
+    def _loop(self, on: bool) -> None:
+        self.state.playback.loop = on
+        self.engine.set_loop(on)
+
+    # ---- Qt
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Files and addresses may be dropped."""
+        if event.mimeData().hasUrls() or event.mimeData().hasText():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped; several files are played one after the other."""
+        urls = event.mimeData().urls()
+        texts = [u.toLocalFile() or u.toString() for u in urls] or [event.mimeData().text()]
+        self.commands.open_path(texts[0])
+        self.playlist = [SourceRequest("video", t, title=Path(t).name) for t in texts[1:]]
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The help page covers the whole window."""
+        super().resizeEvent(event)
+        self.views.help.setGeometry(self.rect())
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Finish the recording, end all threads, remember the layout."""
+        if self._closing:
+            event.accept()
+            return
+        if self.takes.busy and not self.confirm(tr("A recording is running. Stop it, keep it and quit?")):
+            event.ignore()
+            return
+        unsaved = self.state.review is not None and self.state.review.dirty
+        if unsaved and not self.confirm(tr("The repairs are not saved. Quit anyway?")):
+            event.ignore()
+            return
+        self._closing = True
+        self._tick_timer.stop()
+        self.views.save(self.settings)
+        self.settings.setValue("theme", self.state.options.theme)
+        self.settings.setValue("folder", str(self.views.recording.folder))
+        self.settings.sync()
+        self.hide()
+        self.takes.stop()
+        self.bridge.close()
+        self.engine.close()
+        QApplication.instance().removeEventFilter(self._gate)
+        event.accept()

@@ -1,0 +1,241 @@
+"""What the window shows: view options, the newest frame, people, history, timings, playback, recording (no Qt)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from xnect.gui.history import History
+from xnect.gui.people import IdMap, People
+from xnect.gui.review import Review
+from xnect.skeleton.joints import JOINTS_3D
+from xnect.structures import Frame, FrameResult, PoseMaps
+
+_FEET = [JOINTS_3D.index(n) for n in ("right_ankle", "left_ankle", "right_toe", "left_toe")]
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """The open source, in words and numbers.
+
+    Attributes:
+        title: What a user calls it.
+        live: Camera or address: can't be paused at the source, newest frame wins.
+        size_px: Width and height, (0, 0) = not known yet [px].
+        fps: Nominal rate, 0 = not known [1/s].
+        duration_s: Length of a file, None = not known or endless [s].
+    """
+
+    title: str = ""
+    live: bool = False
+    size_px: tuple[int, int] = (0, 0)
+    fps: float = 0.0
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One finished frame on its way to the screen.
+
+    Attributes:
+        frame: The picture.
+        result: What was found in it.
+        maps: Stage I's output, None where it is not at hand.
+        latency_ms: From the picture's arrival to its result [ms].
+        dropped: Frames that a live source brought and that were never processed, since it was opened.
+        generation: Number of the opened source that it came from.
+    """
+
+    frame: Frame
+    result: FrameResult
+    maps: PoseMaps | None = None
+    latency_ms: float = 0.0
+    dropped: int = 0
+    generation: int = 0
+
+
+@dataclass
+class ViewOptions:
+    """How things are drawn; nothing here changes what is computed or recorded."""
+
+    skeleton: bool = True
+    boxes: bool = True
+    heatmaps: bool = False
+    pafs: bool = False
+    map_joint: int = -1
+    picture: bool = True
+    ids: bool = True
+    grid: bool = True
+    angle_text: bool = False
+    confidence: bool = True
+    mirror: bool = False
+    trails: bool = True
+    frustum: bool = True
+    bodies: bool = True
+    palette: str = "XNect"
+    theme: str = "dark"
+    trail_s: float = 3.0
+    plot_s: float = 10.0
+
+
+@dataclass
+class Playback:
+    """The transport bar."""
+
+    playing: bool = True
+    position_s: float = 0.0
+    speed: float = 1.0
+    loop: bool = False
+    ended: bool = False
+
+
+@dataclass(frozen=True)
+class RecordingStatus:
+    """The recording bar.
+
+    Attributes:
+        phase: "idle", "countdown", "recording", "finishing".
+        countdown_s: Seconds until it starts.
+        elapsed_s: Length so far [s].
+        frames: Frames written.
+        size_bytes: Bytes on disk.
+        folder: Where it goes.
+        error: Why it stopped, empty = well.
+    """
+
+    phase: str = "idle"
+    countdown_s: float = 0.0
+    elapsed_s: float = 0.0
+    frames: int = 0
+    size_bytes: int = 0
+    folder: str = ""
+    error: str = ""
+
+
+@dataclass
+class Timings:
+    """Smoothed times per stage, frame rate and latency."""
+
+    stages_ms: dict[str, float] = field(default_factory=dict)
+    fps: float = 0.0
+    latency_ms: float = 0.0
+    dropped: int = 0
+    _arrived_s: float | None = None
+
+    def advance(self, shown: Shown, now_s: float, weight: float = 0.15) -> None:
+        """Take in one frame; ``now_s`` is a monotonic clock [s]."""
+        for name, ms in shown.result.timings_ms.items():
+            old = self.stages_ms.get(name, ms)
+            self.stages_ms[name] = old + weight * (ms - old)
+        for name in [n for n in self.stages_ms if n not in shown.result.timings_ms]:
+            del self.stages_ms[name]
+        if self._arrived_s is not None and now_s > self._arrived_s:
+            gap = now_s - self._arrived_s
+            if gap > 1:  # a pause is not a slow frame
+                self.fps = 0.0
+            else:
+                self.fps = 1 / gap if self.fps == 0 else 1 / (1 / self.fps + weight * (gap - 1 / self.fps))
+        self._arrived_s = now_s
+        self.latency_ms += (shown.latency_ms - self.latency_ms) * (weight if self.latency_ms else 1.0)
+        self.dropped = shown.dropped
+
+
+class WindowState:
+    """Everything that the views read; one object, changed by the main window only."""
+
+    def __init__(self, angle_names: tuple[str, ...] = ()) -> None:
+        self.options = ViewOptions()
+        self.source = SourceInfo()
+        self.playback = Playback()
+        self.recording = RecordingStatus()
+        self.timings = Timings()
+        self.people = People()
+        self.ids = IdMap()
+        self.history = History()
+        self.angle_names = angle_names
+        self.shown: Shown | None = None
+        self.selected: int | None = None
+        self.follow: int | None = None
+        self.review: Review | None = None
+        self.floor_y_m = 1.0
+        self._floor_known = False
+
+    def advance(self, shown: Shown, now_s: float) -> None:
+        """Take in a finished frame (with the user's ids already in it)."""
+        self.shown = shown
+        self.playback.position_s = shown.result.timestamp_s
+        self.timings.advance(shown, now_s)
+        self.people.advance(shown.result, self.review is None)
+        if self.review is None:
+            self.history.append(shown.result)
+        self._see_floor(shown.result)
+        if self.selected is not None and self.selected not in self.people.entries:
+            self.selected = None
+        if self.follow is not None and self.follow not in self.people.entries:
+            self.follow = None
+
+    def set_source(self, info: SourceInfo) -> None:
+        """A new source is open: people and history of the old one go."""
+        self.source = info
+        self.playback.ended = False
+        self.playback.position_s = 0.0
+        self.timings = Timings()
+        self.shown = None
+        self.review = None
+        self.forget_people()
+
+    def set_review(self, review: Review) -> None:
+        """A recording is open: people and plots are known for its whole length."""
+        names = {i: e.name for i, e in self.people.entries.items() if e.name}
+        hidden = {i for i, e in self.people.entries.items() if e.hidden}
+        self.review = review
+        self.angle_names = review.recording.header.angles
+        self.people.entries.clear()
+        self.history = History(max(1800, len(review.times_s) + 1), float("inf"))
+        for position in range(len(review.times_s)):
+            result = review.result_at(position)
+            self.people.advance(result)
+            self.history.append(result)
+        for entry in self.people.entries.values():
+            entry.name, entry.hidden, entry.present = names.get(entry.id, ""), entry.id in hidden, False
+
+    def forget_people(self) -> None:
+        """Empty list, plots, trails and hand-made corrections."""
+        self.people.clear()
+        self.ids.clear()
+        self.history.clear()
+        self.selected = self.follow = None
+        self._floor_known = False
+
+    def merge(self, gone: int, kept: int) -> None:
+        """The user says that two ids are one person."""
+        if gone == kept:
+            return
+        self.ids.merge(gone, kept)
+        self.people.merge(gone, kept)
+        if self.selected == gone:
+            self.selected = kept
+
+    def swap(self, a: int, b: int) -> None:
+        """The user says that two people carry each other's id."""
+        if a != b:
+            self.ids.swap(a, b)
+
+    def visible_people(self) -> list:
+        """The newest frame's people that are to be drawn."""
+        if self.shown is None:
+            return []
+        return [p for p in self.shown.result.people if self.people.shown(p.id)]
+
+    def _see_floor(self, result: FrameResult) -> None:
+        """Follow the lowest feet slowly: the ground grid lies there (camera-space y, level camera assumed)."""
+        seen = [p for p in result.people if not p.inferred[_FEET[:2]].all()]
+        if not seen:
+            return
+        lowest = float(np.max([p.joints_3d[_FEET, 1].max() for p in seen])) + 0.02
+        if not self._floor_known:
+            self.floor_y_m, self._floor_known = lowest, True
+        else:
+            rate = 0.2 if lowest > self.floor_y_m else 0.01
+            self.floor_y_m += rate * (lowest - self.floor_y_m)

@@ -1,0 +1,69 @@
+"""Dark and light look: Fusion style, a palette each, and a short style sheet for what a palette can't say."""
+
+from __future__ import annotations
+
+from PyQt5.QtGui import QColor, QPalette
+from PyQt5.QtWidgets import QApplication
+
+#: Role -> colour; the rest follows from these.
+THEMES: dict[str, dict[str, str]] = {
+    "dark": {
+        "window": "#1f2329", "base": "#171a1f", "raised": "#2a2f37", "line": "#3a414c",
+        "text": "#e6e9ee", "dim": "#98a2b0", "accent": "#3d9be9", "on_accent": "#08131e",
+        "canvas": "#101216", "warn": "#e0a030", "record": "#e5484d",
+    },
+    "light": {
+        "window": "#f3f4f6", "base": "#ffffff", "raised": "#e7e9ee", "line": "#c6cbd3",
+        "text": "#1a1f26", "dim": "#5b6573", "accent": "#0a6fc2", "on_accent": "#ffffff",
+        "canvas": "#e9ecf0", "warn": "#9a6200", "record": "#c62828",
+    },
+}  # fmt: skip
+
+_SHEET = """
+QToolTip {{ color: {text}; background: {raised}; border: 1px solid {line}; padding: 4px; }}
+QDockWidget::title {{ background: {raised}; padding: 5px 8px; }}
+QMainWindow::separator {{ background: {line}; width: 3px; height: 3px; }}
+QMainWindow::separator:hover {{ background: {accent}; }}
+QPushButton, QToolButton {{ padding: 4px 9px; border: 1px solid {line}; border-radius: 4px; background: {raised}; }}
+QPushButton:hover, QToolButton:hover {{ border-color: {accent}; }}
+QPushButton:focus, QToolButton:focus {{ border-color: {accent}; }}
+QPushButton:pressed, QToolButton:pressed {{ background: {line}; }}
+QPushButton:checked, QToolButton:checked {{ background: {accent}; color: {on_accent}; }}
+QPushButton:disabled, QToolButton:disabled {{ color: {dim}; background: {window}; }}
+QToolButton::menu-indicator {{ image: none; }}
+QPushButton#record {{ font-weight: bold; }}
+QPushButton#record:checked {{ background: {record}; color: white; border-color: {record}; }}
+QToolTip, QMenu {{ border: 1px solid {line}; }}
+QHeaderView::section {{ background: {raised}; color: {dim}; border: none; padding: 4px 6px; }}
+QGroupBox {{ border: 1px solid {line}; border-radius: 5px; margin-top: 9px; padding-top: 6px; }}
+QGroupBox::title {{ subcontrol-origin: margin; left: 9px; padding: 0 4px; color: {dim}; }}
+QLabel#dim {{ color: {dim}; }}
+QLabel#warn {{ color: {warn}; }}
+QLabel#clock {{ font-weight: bold; }}
+QFrame#notice {{ background: {raised}; border: 1px solid {line}; border-radius: 5px; }}
+QScrollArea {{ border: none; }}
+"""
+
+
+def colour(theme: str, role: str) -> QColor:
+    """A colour of a theme."""
+    return QColor(THEMES.get(theme, THEMES["dark"])[role])
+
+
+def apply(app: QApplication, theme: str) -> None:
+    """Dress the whole program."""
+    c = THEMES.get(theme, THEMES["dark"])
+    app.setStyle("Fusion")
+    palette = QPalette()
+    roles = {
+        QPalette.Window: "window", QPalette.WindowText: "text", QPalette.Base: "base", QPalette.AlternateBase: "raised",
+        QPalette.Text: "text", QPalette.Button: "raised", QPalette.ButtonText: "text", QPalette.BrightText: "record",
+        QPalette.Highlight: "accent", QPalette.HighlightedText: "on_accent", QPalette.ToolTipBase: "raised",
+        QPalette.ToolTipText: "text", QPalette.Link: "accent", QPalette.PlaceholderText: "dim",
+    }  # fmt: skip
+    for role, name in roles.items():
+        palette.setColor(role, QColor(c[name]))
+    for role in (QPalette.Text, QPalette.WindowText, QPalette.ButtonText):
+        palette.setColor(QPalette.Disabled, role, QColor(c["dim"]))
+    app.setPalette(palette)
+    app.setStyleSheet(_SHEET.format(**c))
