@@ -7,6 +7,8 @@ square roots, so that the scalar product of two is their Bhattacharyya coefficie
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -20,8 +22,8 @@ CHANNELS = 3
 _LIMB_PATCHES = np.array(
     [[2, 3, 1], [5, 6, 1], [3, 4, 2], [6, 7, 2], [8, 9, 3], [11, 12, 3], [9, 10, 4], [12, 13, 4], [1, 0, 5]]
 )
-_ALONG, _ACROSS = 10, 3
-_TORSO_SIDE = 8
+_ALONG, _ACROSS = 8, 2
+_TORSO_SIDE = 6
 #: Half width of a limb's patch in limb lengths: inside the sleeve of a slim arm.
 _LIMB_HALF_WIDTH = 0.07
 
@@ -48,7 +50,7 @@ def describe(image_bgr: U8, joints_px: F32, confidence: F32) -> tuple[F32, F32]:
 @njit(cache=True)
 def _add_pixel(image: U8, x: float, y: float, histogram: F32) -> float:
     """Add one pixel to a histogram, shared between the two nearest bins; 0 where it lies outside, else 1."""
-    column, row = round(x), round(y)
+    column, row = math.floor(x + 0.5), math.floor(y + 0.5)
     if column < 0 or row < 0 or column >= image.shape[1] or row >= image.shape[0]:
         return 0.0
     blue, green, red = float(image[row, column, 0]), float(image[row, column, 1]), float(image[row, column, 2])
@@ -137,7 +139,10 @@ def blend(old: F32, old_weight: F32, new: F32, new_weight: F32, rate: F32) -> tu
     Returns:
         Square-root histograms (P, 6, 24) and weights (P, 6).
     """
-    share = rate[:, None] * new_weight / np.maximum(rate[:, None] * new_weight + (1 - rate[:, None]) * old_weight, 1e-9)
+    unknown = old_weight <= 0
+    mass = rate[:, None] * new_weight
+    share = np.where(unknown, 1, mass / np.maximum(mass + (1 - rate[:, None]) * old_weight, 1e-9))
     mixed = np.sqrt((1 - share[..., None]) * old**2 + share[..., None] * new**2)
-    weight = np.maximum(old_weight + rate[:, None] * (new_weight - old_weight), np.where(old_weight > 0, 0, new_weight))
+    learnt = np.where(new_weight > 0, rate[:, None] * (new_weight - old_weight), 0)  # what is hidden is not forgotten
+    weight = np.where(unknown, new_weight, old_weight + learnt)
     return mixed.astype(np.float32), weight.astype(np.float32)

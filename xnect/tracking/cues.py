@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from xnect.skeleton.joints import LIMBS
-from xnect.structures import F32, U8, Detections, Poses
+from xnect.structures import F32, F64, U8, Detections, Poses
 from xnect.tracking import appearance
 
 #: Length of each limb of LIMBS as a share of body height (an average adult, standing).
@@ -48,18 +50,19 @@ class Cues:
 
     def take(self, rows: np.ndarray) -> Cues:
         """A copy of some rows (numbers or a mask)."""
-        return Cues(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))
+        return Cues(*(getattr(self, name)[rows] for name in _NAMES))
 
     def put(self, rows: np.ndarray, other: Cues) -> None:
         """Write the rows of ``other`` over the given rows."""
-        for f in dataclasses.fields(self):
-            getattr(self, f.name)[rows] = getattr(other, f.name)
+        for name in _NAMES:
+            getattr(self, name)[rows] = getattr(other, name)
 
     def joined(self, other: Cues) -> Cues:
         """These people and those of ``other``."""
-        return Cues(
-            *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in dataclasses.fields(self))
-        )
+        return Cues(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in _NAMES))
+
+
+_NAMES = tuple(f.name for f in dataclasses.fields(Cues))
 
 
 def stature_px(joints_px: F32, seen: F32) -> F32:
@@ -68,15 +71,52 @@ def stature_px(joints_px: F32, seen: F32) -> F32:
     Each limb, divided by its usual share of body height, gives a guess that foreshortening can only make too small; the
     second largest is taken, since one limb may be false. Without limbs the extent of the joints stands in.
     """
-    length = np.linalg.norm(joints_px[:, _LIMB_TO] - joints_px[:, _LIMB_FROM], axis=-1)
-    known = (seen[:, _LIMB_TO] > 0) & (seen[:, _LIMB_FROM] > 0)
-    guess = np.sort(np.where(known, length / _LIMB_SHARE, 0), axis=1)
-    limb = np.where(guess[:, -2] > 0, guess[:, -2], guess[:, -1])
-    mask = seen[..., None] > 0
-    extent = np.where(mask, joints_px, -np.inf).max(1, initial=-1e9) - np.where(mask, joints_px, np.inf).min(
-        1, initial=1e9
-    )
-    return np.maximum(np.where(limb > 0, limb, extent.max(1, initial=0)), _MIN_STATURE_PX).astype(np.float32)
+    out = np.empty(len(joints_px), np.float32)
+    _statures(joints_px, seen, out)
+    return out
+
+
+@njit(cache=True)
+def _statures(joints_px: F32, seen: F32, out: F32) -> None:
+    for p in range(len(joints_px)):
+        first, second = 0.0, 0.0
+        for limb in range(len(_LIMB_SHARE)):
+            a, b = _LIMB_FROM[limb], _LIMB_TO[limb]
+            if seen[p, a] <= 0 or seen[p, b] <= 0:
+                continue
+            dx, dy = joints_px[p, a, 0] - joints_px[p, b, 0], joints_px[p, a, 1] - joints_px[p, b, 1]
+            guess = math.hypot(dx, dy) / _LIMB_SHARE[limb]
+            if guess > first:
+                first, second = guess, first
+            elif guess > second:
+                second = guess
+        stature = second if second > 0 else first
+        if stature <= 0:
+            for axis in range(2):
+                low, high = np.inf, -np.inf
+                for j in range(joints_px.shape[1]):
+                    if seen[p, j] > 0:
+                        low, high = min(low, joints_px[p, j, axis]), max(high, joints_px[p, j, axis])
+                stature = max(stature, high - low)
+        out[p] = max(stature, _MIN_STATURE_PX)
+
+
+def centres_px(joints_px: F32, seen: F32) -> F64:
+    """Mean of the joints that are seen, float64 (P, 2) [px]."""
+    out = np.zeros((len(joints_px), 2))
+    _centres(joints_px, seen, out)
+    return out
+
+
+@njit(cache=True)
+def _centres(joints_px: F32, seen: F32, out: F64) -> None:
+    for p in range(len(joints_px)):
+        total = 1e-9
+        for j in range(joints_px.shape[1]):
+            total += seen[p, j]
+            out[p, 0] += seen[p, j] * joints_px[p, j, 0]
+            out[p, 1] += seen[p, j] * joints_px[p, j, 1]
+        out[p] /= total
 
 
 def observe(detections: Detections, poses: Poses, image_bgr: U8 | None) -> Cues:

@@ -26,10 +26,12 @@ _SIZE_FACTOR = 2.2
 _POSE_SPREAD, _POSE_DRIFT = 0.12, 1.0
 _DEPTH_SPREAD, _DEPTH_DRIFT = 0.15, 0.4
 #: Colour distance at which two people surely differ, and the one above which nobody is taken for a person lost long.
-_COLOUR_FAR, _COLOUR_GATE = 0.5, 0.42
+_COLOUR_FAR, _COLOUR_GATE = 0.5, 0.55
 #: After this time out of sight the colours count in full [s].
 _COLOUR_TIME = 0.4
 _WEIGHT_2D, _WEIGHT_3D, _WEIGHT_COLOUR = 1.0, 0.35, 0.35
+#: Added where none of the joints that the person is known to have are found, in proportion: a fragment is the worse match.
+_FRAGMENT_COST = 0.15
 
 
 def pair_costs(known: Cues, unseen_s: F32, found: Cues) -> tuple[F64, F64]:
@@ -126,17 +128,22 @@ def _costs_2d(
         for m in range(len(new_joints)):
             size = max(stature[n], 1e-3)
             total, like, tight, dx, dy, common = 1e-9, 0.0, 0.0, 0.0, 0.0, 0
+            expected, covered = 1e-9, 0.0
             for j in range(len(spread[n])):
                 weight = seen[n, j] * new_seen[m, j]
+                expected += seen[n, j]
                 if weight <= 0:
                     continue
                 x = (new_joints[m, j, 0] - joints[n, j, 0]) / size
                 y = (new_joints[m, j, 1] - joints[n, j, 1]) / size
                 square = x * x + y * y
                 total += weight
+                covered += seen[n, j]
                 # a long tail: far pairs still differ in cost
                 like += weight / (1 + square / (spread[n, j] * spread[n, j]))
-                tight += weight * np.exp(-0.5 * square / (_SPREAD[j] * _SPREAD[j]))
+                tightness = square / (_SPREAD[j] * _SPREAD[j])
+                if tightness < 20:  # beyond, the exponential is 0 to four digits
+                    tight += weight * np.exp(-0.5 * tightness)
                 dx += weight * x
                 dy += weight * y
                 common += 1
@@ -151,7 +158,7 @@ def _costs_2d(
                 base = 1 - 0.7 / (1 + distance * distance / (0.2 + _DRIFT * unseen_s[n]) ** 2)
             ratio = new_stature[m] / size
             if distance <= reach and 1 / _SIZE_FACTOR <= ratio <= _SIZE_FACTOR:
-                cost[n, m] = base
+                cost[n, m] = base + _FRAGMENT_COST * (1 - covered / expected)
 
 
 @njit(cache=True)

@@ -20,17 +20,21 @@ from xnect.structures import (
     Tracks,
 )
 from xnect.tracking import appearance
-from xnect.tracking.cues import Cues, observe
+from xnect.tracking.cues import Cues, centres_px, observe
 from xnect.tracking.matching import agreement, assign, pair_costs
 
 #: Response of the speed estimate, and how fast the speed of a person out of sight dies away [s].
-_SPEED_TIME, _SPEED_MEMORY = 0.15, 0.4
+_SPEED_TIME, _SPEED_MEMORY = 0.08, 0.4
 #: How long a joint that is hidden while its person is seen is still expected where it was [s].
 _JOINT_MEMORY = 0.5
 #: Response of the running means of size and depth, and of colours [s].
 _SIZE_TIME, _COLOUR_TIME = 0.3, 1.0
 #: People nearer to each other than this [body heights] hide each other: their colours are not learnt.
 _CROWDED = 0.3
+#: A detection with fewer joints than this, so near [body heights] to somebody just found, is a stray part of theirs.
+_STRAY_JOINTS, _STRAY_REACH = 5, 0.5
+#: Handicap in the matching of people not confirmed yet against those who are.
+_UNCONFIRMED_COST = 0.1
 #: A person never confirmed is forgotten after this time [s] or this many frames out of sight, whichever is longer.
 _UNCONFIRMED_KEEP, _UNCONFIRMED_FRAMES = 0.2, 2
 #: A lost person is kept for at least so many frames, whatever the frame rate.
@@ -87,6 +91,7 @@ class Tracker:
         rows = self._without_duplicates(found, detections.score)
         found = found.take(rows)
         cost, agree = pair_costs(self._cues, self._unseen_s, found)
+        cost += _UNCONFIRMED_COST * ~self._confirmed[:, None]
         known, new = assign(cost, self._config.max_cost)
         self._update(known, found.take(new), step)
         row = np.full(len(self._ids), -1, np.int64)
@@ -96,7 +101,11 @@ class Tracker:
         free[new] = False
         if len(known):  # a fragment that lies where somebody just found is expected to have these joints
             free &= agree[known].max(0) <= self._config.duplicate_similarity
-        row = np.concatenate([row, self._add(found.take(free), rows[free], detections.score)])
+            few = (found.seen > 0).sum(1) < _STRAY_JOINTS
+            if (free & few).any():
+                near = _distances(found, found.take(new)) < _STRAY_REACH
+                free &= ~(few & near.any(1))
+        row = np.concatenate([row, self._add(found.take(free), rows[free])])
         row = row[self._drop()]
         state = np.where(row < 0, STATE_LOST, np.where(self._confirmed, STATE_TRACKED, STATE_NEW)).astype(np.int64)
         return Tracks(self._ids.copy(), row, state)
@@ -159,7 +168,9 @@ class Tracker:
         known_depth = (old.root_m[:, 2] > 0) & (found.root_m[:, 2] > 0)
         share_depth = np.where(known_depth, share, found.root_m[:, 2] > 0)[:, None]
         found.root_m = (old.root_m + share_depth * (found.root_m - old.root_m)).astype(np.float32)
-        rate = (1 - np.exp(-away / _COLOUR_TIME)) * (~self._crowded(found))
+        apart = _distances(found, found)
+        np.fill_diagonal(apart, np.inf)
+        rate = (1 - np.exp(-away / _COLOUR_TIME)) * (apart.min(1) >= _CROWDED)
         found.colours, found.colour_weight = appearance.blend(
             old.colours, old.colour_weight, found.colours, found.colour_weight, rate.astype(np.float32)
         )
@@ -169,16 +180,7 @@ class Tracker:
         self._unseen_s[known] = 0
         self._missed[known] = 0
 
-    @staticmethod
-    def _crowded(people: Cues) -> np.ndarray:
-        """Which people have somebody else so near that one may hide the other, bool (M,)."""
-        weight = np.maximum(people.seen, 1e-6)[..., None]
-        centre = (weight * people.joints_px).sum(1) / weight.sum(1)
-        distance = np.linalg.norm(centre[:, None] - centre[None], axis=-1) / people.stature_px[:, None]
-        np.fill_diagonal(distance, np.inf)
-        return distance.min(1, initial=np.inf) < _CROWDED
-
-    def _add(self, people: Cues, rows: I64, score: F32) -> I64:
+    def _add(self, people: Cues, rows: I64) -> I64:
         """Take people in who are not known yet; returns their detection rows, in the order of their new ids."""
         count = len(people)
         if count:
@@ -203,3 +205,9 @@ class Tracker:
             self._missed, self._unseen_s = self._missed[stay], self._unseen_s[stay]
             self._confirmed = self._confirmed[stay]
         return stay
+
+
+def _distances(people: Cues, others: Cues) -> np.ndarray:
+    """Distance between the middles of each of ``people`` and each of ``others``, (N, M) [body heights of the other]."""
+    apart = centres_px(people.joints_px, people.seen)[:, None] - centres_px(others.joints_px, others.seen)[None]
+    return np.hypot(apart[..., 0], apart[..., 1]) / others.stature_px
