@@ -177,8 +177,10 @@ def _load(path: Path) -> dict[str, Any]:
 def _read_opencv(text: str) -> Any:
     if not text.lstrip().startswith(("%YAML", "<")):
         text = "%YAML:1.0\n---\n" + text  # the line that OpenCV insists on and ROS leaves out
-    storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+    storage = cv2.FileStorage()  # not the constructor that reads: it hides the reason behind a SystemError
     try:
+        if not storage.open(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY):
+            raise ValueError("not YAML, XML or JSON as OpenCV's")
         return _plain(storage.root())
     finally:
         storage.release()

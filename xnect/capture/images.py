@@ -89,7 +89,7 @@ class ImageSource(SourceBase):
         if self._path.is_file():
             return [self._path]
         if not self._path.is_dir():
-            raise SourceError(f"no such folder: {self._path}")
+            raise SourceError(f"no such {'file' if is_picture(self._path) else 'folder'}: {self._path}")
         try:
             entries = [p for p in self._path.iterdir() if is_picture(p) and p.is_file()]
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 import os
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import av
 
 _log = logging.getLogger(__name__)
+
+LEAST_STEP_S = 1e-4  # between frames of files whose times stand still or run back
 
 
 def upright(frame: av.VideoFrame) -> U8:
@@ -87,7 +90,8 @@ class VideoSource(SourceBase):
                 float(stream.start_time * stream.time_base) if stream.start_time and stream.time_base else 0.0
             )
             ratio = stream.sample_aspect_ratio
-            first = next((f for f, _ in self._decode(container, stream) if f is not None), None)
+            self._step_s = 1 / self._fps if self._fps else 1 / 30
+            first = next(self._decode(container, stream, _Numbers(self._step_s)), None)
             if first is None:
                 raise SourceError(f"{self._path} has no readable frame")
             height, width = upright(first).shape[:2]
@@ -121,47 +125,47 @@ class VideoSource(SourceBase):
         with open_container(str(self._path)) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            first = self._seek(container, stream, start_s) if start_s > 0 else 0
-            index, last_s = first - 1, -np.inf
-            for decoded, lost in self._decode(container, stream):
-                time_s = self._time(decoded, stream, last_s)
-                if decoded is not None and time_s < start_s - 1e-6:
+            numbers = _Numbers(self._step_s)
+            if start_s > 0:
+                self._seek(container, stream, start_s, numbers)
+            last_s = -np.inf
+            for decoded in self._decode(container, stream, numbers):
+                time_s = self._time(decoded, last_s)
+                if time_s < start_s - 1e-6:
                     continue
-                index += 1
                 if self._closed or (self._options.end_s is not None and time_s >= self._options.end_s):
                     return
-                if decoded is None or lost:
-                    self._skip(index)
+                index, lost = numbers.of(decoded)
+                self._count(lost + decoded.is_corrupt, index)
+                if decoded.is_corrupt:
                     continue
                 last_s = time_s
                 yield Frame(index, time_s, self._options.apply(self._fitted(upright(decoded))))
+            self._count(numbers.left(), numbers.last + 1)
 
-    def _time(self, frame: av.VideoFrame | None, stream: av.VideoStream, last_s: float) -> float:
+    def _time(self, frame: av.VideoFrame, last_s: float) -> float:
         """Presentation time from the start of the stream, always after the frame before [s]."""
-        step = 1 / self._fps if self._fps else 1 / 30
-        after = max(last_s + step / 4, 0.0)
-        if frame is None:
-            return after
         if frame.pts is None or frame.time_base is None:
-            return last_s + step if np.isfinite(last_s) else 0.0
-        return max(float(frame.pts * frame.time_base) - self._origin_s, after)
+            return last_s + self._step_s if np.isfinite(last_s) else 0.0
+        return max(float(frame.pts * frame.time_base) - self._origin_s, last_s + LEAST_STEP_S, 0.0)
 
-    def _seek(self, container: av.container.InputContainer, stream: av.VideoStream, start_s: float) -> int:
-        """Go to the key frame before ``start_s``; returns the number of the first frame at or after it.
+    def _seek(
+        self, container: av.container.InputContainer, stream: av.VideoStream, start_s: float, numbers: _Numbers
+    ) -> None:
+        """Go to the key frame before ``start_s``, and learn the number of the first frame at or after it.
 
         The number is found by counting packets without decoding them: right for variable rates as well.
         """
         if stream.time_base is None:
-            return 0
+            return
         target = round((start_s - 1e-6 + self._origin_s) / stream.time_base)
-        count = 0
         for packet in container.demux(stream):
             if packet.pts is not None and packet.pts < target:
-                count += 1
+                numbers.last += 1
             if packet.dts is not None and packet.dts > target:
                 break
+        numbers.first_pts = target
         container.seek(target, stream=stream, backward=True)
-        return count
 
     def _fitted(self, image: U8) -> U8:
         """Frames that change size on the way are brought back to the first one's."""
@@ -169,18 +173,19 @@ class VideoSource(SourceBase):
             return image
         return np.asarray(cv2.resize(image, self._native_px, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _skip(self, index: int) -> None:
-        self.skipped += 1
-        if self.skipped == 1:
-            _log.warning("%s: frame %d is damaged and left out (more are counted silently)", self._path.name, index)
+    def _count(self, lost: int, index: int) -> None:
+        if lost and not self.skipped:
+            _log.warning("%s: a frame near %d is damaged and left out (more are counted)", self._path.name, index)
+        self.skipped += lost
 
     def _decode(
-        self, container: av.container.InputContainer, stream: av.VideoStream
-    ) -> Iterator[tuple[av.VideoFrame | None, bool]]:
-        """Decoded frames and whether each is damaged; (None, True) for a packet that cannot be decoded at all."""
+        self, container: av.container.InputContainer, stream: av.VideoStream, numbers: _Numbers
+    ) -> Iterator[av.VideoFrame]:
+        """Decoded frames, damaged ones marked as such or missing; ends where nothing more can be read."""
         import av.error
 
         packets = container.demux(stream)
+        packet: av.Packet | None
         while True:
             try:
                 packet = next(packets, None)
@@ -188,12 +193,53 @@ class VideoSource(SourceBase):
                 _log.warning("%s ends early: %s", self._path.name, reason(error))
                 packet = None
             try:
-                frames = packet.decode() if packet is not None else stream.codec_context.decode(None)
-            except (av.error.FFmpegError, EOFError) as error:
-                if isinstance(error, EOFError):
+                if packet is None:
+                    yield from stream.codec_context.decode(None)
                     return
-                frames = []
-                yield None, True
-            yield from ((frame, bool(frame.is_corrupt)) for frame in frames)
-            if packet is None:
+                numbers.expect(packet)
+                yield from packet.decode()
+            except EOFError:
                 return
+            except av.error.FFmpegError as error:
+                _log.debug("%s: %s", self._path.name, reason(error))
+                if packet is None:
+                    return
+
+
+class _Numbers:
+    """Gives frames their number in the file by the times of the packets, so that frames that do not come leave a gap.
+
+    Attributes:
+        last: Number given last.
+        first_pts: Packets before this time do not count.
+    """
+
+    def __init__(self, step_s: float) -> None:
+        self.last = -1
+        self.first_pts: int | None = None
+        self._step_s = step_s
+        self._expected: list[int] = []
+        self._last_pts: int | None = None
+
+    def expect(self, packet: av.Packet) -> None:
+        """A packet is on its way through the decoder."""
+        pts = packet.dts if packet.pts is None else packet.pts
+        if pts is not None and packet.size and (self.first_pts is None or pts >= self.first_pts):
+            heapq.heappush(self._expected, pts)
+
+    def of(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """The number of a frame, and how many before it did not come."""
+        lost = 0
+        if frame.pts is not None and frame.time_base is not None:
+            # Interlaced video may bring a frame in two packets; the second half is no frame of its own.
+            half = 0.6 * self._step_s / float(frame.time_base)
+            while self._expected and self._expected[0] <= frame.pts:
+                pts = heapq.heappop(self._expected)
+                lost += pts < frame.pts and (self._last_pts is None or pts - self._last_pts > half)
+            self._last_pts = frame.pts
+        self.last += lost + 1
+        return self.last, lost
+
+    def left(self) -> int:
+        """How many frames did not come at the end."""
+        return len(self._expected)
