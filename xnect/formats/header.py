@@ -83,20 +83,27 @@ def camera_to_json(camera: Camera) -> dict[str, Any]:
     }
 
 
+def _is_numbers(value: Any, *shape: int) -> bool:
+    """Whether a JSON value is a (nested) list of finite numbers of this shape."""
+    if not shape:
+        return type(value) in (int, float) and abs(value) < 1e9
+    return isinstance(value, list) and len(value) == shape[0] and all(_is_numbers(v, *shape[1:]) for v in value)
+
+
 def camera_from_json(data: Any) -> Camera:
     """Plain JSON values -> camera; raises FormatError."""
-    try:
-        matrix = np.array(data["matrix_px"], dtype=np.float64)
-        distortion = np.array(data.get("distortion", [0.0] * 5), dtype=np.float64)
-        width, height = (int(v) for v in data["size_px"])
-        estimated = bool(data.get("estimated", False))
-        camera = Camera(matrix, (width, height), distortion, estimated)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise FormatError("camera: expected size_px (2), matrix_px (3x3) and distortion (5)") from error
-    limits = np.isfinite(matrix).all() and np.isfinite(distortion).all() and np.abs(matrix).max() < 1e7
-    if not limits or matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
-        raise FormatError("camera: focal lengths must be positive and all numbers finite")
-    return camera
+    if not isinstance(data, dict):
+        raise FormatError("camera must be an object")
+    size, matrix = data.get("size_px"), data.get("matrix_px")
+    distortion, estimated = data.get("distortion", [0.0] * 5), data.get("estimated", False)
+    if not isinstance(size, list) or len(size) != 2 or not all(type(v) is int and 0 <= v < 10**6 for v in size):
+        raise FormatError("camera: size_px must be two whole numbers")
+    if not _is_numbers(matrix, 3, 3) or not _is_numbers(distortion, 5) or type(estimated) is not bool:
+        raise FormatError("camera: expected matrix_px (3x3 numbers), distortion (5 numbers), estimated (true or false)")
+    intrinsics = np.array(matrix, np.float64)
+    if intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0:
+        raise FormatError("camera: focal lengths must be positive")
+    return Camera(intrinsics, (size[0], size[1]), np.array(distortion, np.float64), estimated)
 
 
 def public_name(name: str) -> str:
@@ -152,10 +159,12 @@ def header_from_json(data: Any) -> RecordingHeader:
         if data.get(key) != list(names):
             raise FormatError(f"header: {key} must be the {len(names)} names {names[0]} ... {names[-1]}")
     fps: Any = data.get("fps")
-    if type(fps) not in (int, float) or not math.isfinite(fps):
-        raise FormatError(f"header: fps must be a number, got {fps!r}")
+    if not _is_numbers(fps):
+        raise FormatError("header: fps must be a number")
     bones, parents = _skeleton(data.get("skeleton"))
-    program = data.get("program")
+    program, filtered = data.get("program"), data.get("filtered", True)
+    if type(filtered) is not bool:
+        raise FormatError("header: filtered must be true or false")
     if not isinstance(program, dict):
         raise FormatError("header: program must be an object")
     return RecordingHeader(
@@ -163,7 +172,7 @@ def header_from_json(data: Any) -> RecordingHeader:
         source=_source(data.get("source")),
         fps=float(fps),
         program=program,
-        filtered=bool(data.get("filtered", True)),
+        filtered=filtered,
         formats=_names(data.get("formats", []), "formats"),
         angles=_names(data.get("angles"), "angles"),
         bones=bones,
@@ -201,7 +210,7 @@ def _source(value: Any) -> SourceInfo:
         got = value.get(key)
         if got is None:
             return None
-        if type(got) not in (int, float) or not math.isfinite(got):
+        if not _is_numbers(got):
             raise FormatError(f"header: source.{key} must be a number or null")
         return float(got)
 

@@ -128,3 +128,17 @@ def chosen(formats: Iterable[str]) -> tuple[Format, ...]:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise OutputError(f"unknown format {name!r}{hint} (known: {', '.join(FORMATS)})")
     return tuple(FORMATS[name] for name in dict.fromkeys(wanted))
+
+
+def write_format(entry: Format, recording: Recording, directory: Path) -> list[Path]:
+    """Write one format of a whole recording into a folder; returns the files made."""
+    if entry.export is not None:
+        return entry.export(recording, directory)
+    assert entry.live is not None
+    writer = entry.live(directory, recording.header)
+    try:
+        for record in recording.records():
+            writer.write(record)
+    finally:
+        writer.close()
+    return sorted(path for pattern in entry.files for path in directory.glob(pattern))

@@ -1,0 +1,77 @@
+"""CSV, Parquet and NPZ as pandas and numpy read them."""
+
+import json
+
+import numpy as np
+import pandas
+import pytest
+
+from xnect.errors import OutputError
+from xnect.formats.recording import load
+from xnect.formats.writer import open_writers
+
+
+@pytest.fixture
+def written(tmp_path, header, make_frames):
+    with open_writers(tmp_path, ["csv", "npz"], header) as writers:
+        for frame, result in make_frames(6, ids=lambda i: (1, 4) if i % 2 else (4,)):
+            writers.write(frame, result)
+    return tmp_path
+
+
+def test_csv_and_data_frame_say_the_same(written):
+    table = pandas.read_csv(written / "poses.csv", comment="#")
+    want = load(written).to_pandas()
+    assert list(table.columns) == list(want.columns)
+    want = want.astype({"joint": str, "inferred": int, "filtered": int})
+    pandas.testing.assert_frame_equal(table.astype({"joint": str}), want, check_dtype=False, atol=1e-9)
+    assert sorted(table.person.unique()) == [1, 4]
+    assert len(table) == 22 * 9
+
+
+def test_csv_says_units_axes_and_origin(written):
+    head = [line for line in (written / "poses.csv").read_text().splitlines() if line.startswith("#")]
+    text = "\n".join(head)
+    for wanted in ("m;", "camera space", "clip.mp4", "weights_sha256: abab", "fps: 25"):
+        assert wanted in text
+
+
+def test_no_number_in_the_csv_is_not_a_number(written):
+    cells = {c for line in (written / "poses.csv").read_text().splitlines() for c in line.lower().split(",")}
+    assert not cells & {"nan", "inf", "-inf", "none"}
+
+
+def test_npz_holds_every_array(written):
+    recording = load(written)
+    with np.load(written / "poses.npz") as arrays:  # without pickle
+        np.testing.assert_array_equal(arrays["joints_3d"], recording.people.joints_3d)
+        np.testing.assert_array_equal(arrays["ids"], recording.people.ids)
+        np.testing.assert_array_equal(arrays["frames"][arrays["row_frame"]], recording.frames[recording.row_frame])
+        np.testing.assert_array_equal(arrays["angles"], recording.people.angles)
+        assert json.loads(str(arrays["header"]))["format"] == "xnect-poses"
+
+
+def test_parquet(tmp_path, header, make_frames):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    with open_writers(tmp_path, ["parquet"], header) as writers:
+        for frame, result in make_frames(3):
+            writers.write(frame, result)
+    table = parquet.read_table(tmp_path / "poses.parquet")
+    assert table.schema.metadata[b"units"].startswith(b"x y z m")
+    got = table.to_pandas()
+    want = load(tmp_path).to_pandas()
+    assert list(got.columns) == list(want.columns)
+    for name in ("frame", "time_s", "person", "x", "y", "z", "conf", "x_px", "y_px", "inferred"):
+        np.testing.assert_array_equal(got[name].to_numpy(), want[name].to_numpy(), err_msg=name)
+    assert got["joint"].tolist() == want["joint"].tolist()
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, header, make_frames, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    writers = open_writers(tmp_path, ["parquet"], header)
+    writers.write(*next(make_frames(1)))
+    with pytest.raises(OutputError, match="pip install"):
+        writers.close()
+    assert len(load(tmp_path)) == 1
