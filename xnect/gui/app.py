@@ -36,17 +36,21 @@ def main(run_config: RunConfig, requests: list[SourceRequest] | None = None) -> 
         Exit code: 0, or 1 without a display or without PyQt5.
     """
     if not has_display():
-        print(f"xnect: {NO_DISPLAY}", file=sys.stderr)
+        _say(NO_DISPLAY)
         return 1
     mend_qt_paths()
     try:
         app = make_application()
     except ImportError as error:
-        print(f"xnect: the window needs PyQt5, pyqtgraph and PyOpenGL ({error}); install xnect[gui]", file=sys.stderr)
+        _say(f"the window needs PyQt5, pyqtgraph and PyOpenGL ({error}): pip install 'xnect[gui]'")
         return 1
     window = make_window(run_config, requests)
     window.show()
     return run(app, window)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"xnect: {text}\n")
 
 
 def make_application() -> QApplication:

@@ -22,7 +22,7 @@ from xnect.gui.people import IdMap
 from xnect.gui.reader import Packet, Reader, ReaderEvents, Transport
 from xnect.gui.recorder import Recorder
 from xnect.gui.review import Review
-from xnect.gui.state import RecordingStatus, Shown, SourceInfo
+from xnect.gui.state import Rate, RecordingStatus, Shown, SourceInfo
 from xnect.structures import Camera, FrameResult
 
 _log = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ class Engine:
         self._previewed: Packet | None = None
         self._generation = 0
         self._loading = 0
+        self._rate = Rate()
         self._transport = Transport()
         self._stop = False
         self._thread = threading.Thread(target=self._run, name="xnect-inference", daemon=True)
@@ -333,7 +334,7 @@ class Engine:
         if packet is None or camera is None or packet.generation != self._generation:
             return
         result = FrameResult(packet.frame.index, packet.frame.timestamp_s, (), {}, camera)
-        self._events.shown(Shown(packet.frame, result, None, 0.0, packet.dropped, packet.generation))
+        self._events.shown(Shown(packet.frame, result, None, 0.0, 0.0, packet.dropped, packet.generation))
 
     def _process(self, pipeline: Pipeline, packet: Packet, again: bool = False) -> None:
         if packet.generation != self._generation:
@@ -350,11 +351,11 @@ class Engine:
         recorder = self._recorder
         if recorder is not None and recorder.active and not again:
             recorder.put(packet.frame, result)
-        latency_ms = 0.0 if again else (time.perf_counter() - packet.arrived_s) * 1000
+        now = time.perf_counter()
+        latency_ms = 0.0 if again else (now - packet.arrived_s) * 1000
         if packet.generation == self._generation:
-            self._events.shown(
-                Shown(packet.frame, result, pipeline.last_maps, latency_ms, packet.dropped, packet.generation)
-            )
+            maps, fps = pipeline.last_maps, self._rate.tick(now)
+            self._events.shown(Shown(packet.frame, result, maps, latency_ms, fps, packet.dropped, packet.generation))
 
     def _broke(self, error: Exception) -> None:
         """The pipeline threw: close the recording, drop the pipeline, tell the user."""

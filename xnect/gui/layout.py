@@ -54,9 +54,7 @@ class Layout:
         self.help = HelpPage(window)
         self.docks: dict[str, QDockWidget] = {}
         window.setDockNestingEnabled(True)
-        window.setDockOptions(
-            QMainWindow.AnimatedDocks | QMainWindow.AllowNestedDocks | QMainWindow.AllowTabbedDocks
-        )
+        window.setDockOptions(QMainWindow.AnimatedDocks | QMainWindow.AllowNestedDocks | QMainWindow.AllowTabbedDocks)
         self._bars()
         for name, title, view in (
             ("camera", tr("Picture"), self.camera),
@@ -69,6 +67,9 @@ class Layout:
             dock = QDockWidget(title, window)
             dock.setObjectName(f"dock_{name}")
             dock.setWidget(view)
+            if name == "timings":  # one line needs no title of its own; the View menu shows and hides it
+                dock.setTitleBarWidget(QWidget())
+                dock.setFeatures(QDockWidget.DockWidgetClosable)
             self.docks[name] = dock
         self.arrange()
 
@@ -119,7 +120,7 @@ class Layout:
         window.resizeDocks([docks["camera"], docks["scene"], docks["people"]], [half, half, right], Qt.Horizontal)
         rest = height - 190
         window.resizeDocks(
-            [docks["camera"], docks["plots"], docks["timings"]], [int(rest * 0.66), int(rest * 0.27), 60], Qt.Vertical
+            [docks["camera"], docks["plots"], docks["timings"]], [int(rest * 0.64), int(rest * 0.30), 40], Qt.Vertical
         )
         window.resizeDocks([docks["people"], docks["controls"]], [int(rest * 0.36), int(rest * 0.64)], Qt.Vertical)
 

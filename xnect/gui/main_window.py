@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from pathlib import Path
 
 from PyQt5.QtCore import QSettings, Qt, QTimer
@@ -18,6 +17,7 @@ from xnect.gui import theme
 from xnect.gui.actions import ShortcutGate, build
 from xnect.gui.bridge import Bridge
 from xnect.gui.commands import Commands
+from xnect.gui.drawing import Drawing
 from xnect.gui.engine import Engine
 from xnect.gui.layout import Layout
 from xnect.gui.parts import Parts, RecordingPlan, SourceRequest
@@ -28,12 +28,6 @@ from xnect.gui.takes import Takes
 from xnect.gui.text import tr
 
 _log = logging.getLogger(__name__)
-
-#: Milliseconds between repaints of picture and 3D view: faster than any camera shows, slow enough to cost little.
-DRAW_MS = 33
-#: Milliseconds between repaints of plots and timings, and of lists.
-SLOW_MS = 110
-LIST_MS = 330
 
 
 class MainWindow(QMainWindow):
@@ -53,8 +47,8 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.resize(1280, 800)
         self.parts = parts
-        self.settings = settings if settings is not None else QSettings(
-            QSettings.IniFormat, QSettings.UserScope, "xnect", "window"
+        self.settings = (
+            settings if settings is not None else QSettings(QSettings.IniFormat, QSettings.UserScope, "xnect", "window")
         )
         self.state = WindowState()
         self.rewind = Rewind()
@@ -64,10 +58,7 @@ class MainWindow(QMainWindow):
         self.playlist: list[SourceRequest] = []
         self.dialog: QMessageBox | None = None
         self.ask = True
-        self._dirty = False
         self._closing = False
-        self._slow_due = self._list_due = 0.0
-        self._slow_pending = False
         self._lost_before = ""
         self.views = Layout(self, self.state, config, folder, formats, opengl)
         self.commands = Commands(self)
@@ -76,12 +67,9 @@ class MainWindow(QMainWindow):
         self._view_menu()
         self._gate = ShortcutGate(self)
         QApplication.instance().installEventFilter(self._gate)
+        self.drawing = Drawing(self, self._watch_source)
         self._wire()
         self.set_theme(str(self.settings.value("theme", "dark")))
-        self._tick_timer = QTimer(self)
-        self._tick_timer.setInterval(DRAW_MS)
-        self._tick_timer.timeout.connect(self._tick)
-        self._tick_timer.start()
         self._restored = self.views.restore(self.settings)
         self.refresh_all()
 
@@ -282,8 +270,8 @@ class MainWindow(QMainWindow):
             self._show(shown)
 
     def _show(self, shown: Shown) -> None:
-        self.state.advance(shown, time.perf_counter())
-        self._dirty = True
+        self.state.advance(shown)
+        self.drawing.frame()
 
     def _opened(self, info: SourceInfo, generation: int) -> None:
         if generation != self.engine.generation:
@@ -339,23 +327,9 @@ class MainWindow(QMainWindow):
 
     # ---- drawing
 
-    def _tick(self) -> None:
-        now = time.monotonic()
-        if self._dirty:
-            self._dirty = False
-            self.views.camera.refresh()
-            self.views.scene.refresh()
-            self.views.transport.refresh()
-            self._slow_pending = True
-        if now >= self._slow_due and self._slow_pending:
-            self._slow_due, self._slow_pending = now + SLOW_MS / 1000, False
-            self.views.plots.refresh()
-            self.views.timings.refresh()
-        if now >= self._list_due:
-            self._list_due = now + LIST_MS / 1000
-            self.views.people.refresh()
-            self.views.review.refresh(len(self.views.people.chosen()))
-            self._watch_source()
+    def refresh_all(self) -> None:
+        """Something other than the frame has changed: everything is drawn anew."""
+        self.drawing.everything()
 
     def _watch_source(self) -> None:
         why = self.engine.lost
@@ -365,23 +339,6 @@ class MainWindow(QMainWindow):
                 self._lost(why)
             else:
                 self.tell(tr("{name} is back").format(name=self.state.source.title), 4)
-
-    def refresh_all(self) -> None:
-        """Something other than the frame has changed: everything is drawn anew."""
-        views = self.views
-        for view in (views.camera, views.scene, views.transport, views.recording, views.source, views.timings):
-            view.refresh()
-        views.plots.refresh()
-        views.people.refresh()
-        views.review.refresh(len(views.people.chosen()))
-        options = self.state.options
-        for name, on in (
-            ("toggle_heatmaps", options.heatmaps), ("toggle_mirror", options.mirror),
-            ("toggle_picture", not options.picture), ("toggle_ids", options.ids), ("toggle_grid", options.grid),
-            ("toggle_angles", options.angle_text), ("toggle_trails", options.trails),
-            ("follow", self.state.follow is not None), ("full_screen", self.isFullScreen()),
-        ):  # fmt: skip
-            self.actions_by_name[name].setChecked(on)
 
     def _follow(self, person: int | None) -> None:
         self.state.follow = person
@@ -423,7 +380,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self._closing = True
-        self._tick_timer.stop()
+        self.drawing.stop()
         self.views.save(self.settings)
         self.settings.setValue("theme", self.state.options.theme)
         self.settings.setValue("folder", str(self.views.recording.folder))

@@ -43,6 +43,7 @@ class Shown:
         result: What was found in it.
         maps: Stage I's output, None where it is not at hand.
         latency_ms: From the picture's arrival to its result [ms].
+        fps: Frames finished a second, smoothed; 0 = not known yet [1/s].
         dropped: Frames that a live source brought and that were never processed, since it was opened.
         generation: Number of the opened source that it came from.
     """
@@ -51,6 +52,7 @@ class Shown:
     result: FrameResult
     maps: PoseMaps | None = None
     latency_ms: float = 0.0
+    fps: float = 0.0
     dropped: int = 0
     generation: int = 0
 
@@ -121,24 +123,37 @@ class Timings:
     fps: float = 0.0
     latency_ms: float = 0.0
     dropped: int = 0
-    _arrived_s: float | None = None
 
-    def advance(self, shown: Shown, now_s: float, weight: float = 0.15) -> None:
-        """Take in one frame; ``now_s`` is a monotonic clock [s]."""
+    def advance(self, shown: Shown, weight: float = 0.15) -> None:
+        """Take in one frame."""
         for name, ms in shown.result.timings_ms.items():
             old = self.stages_ms.get(name, ms)
             self.stages_ms[name] = old + weight * (ms - old)
         for name in [n for n in self.stages_ms if n not in shown.result.timings_ms]:
             del self.stages_ms[name]
-        if self._arrived_s is not None and now_s > self._arrived_s:
-            gap = now_s - self._arrived_s
-            if gap > 1:  # a pause is not a slow frame
-                self.fps = 0.0
-            else:
-                self.fps = 1 / gap if self.fps == 0 else 1 / (1 / self.fps + weight * (gap - 1 / self.fps))
-        self._arrived_s = now_s
+        self.fps = shown.fps
         self.latency_ms += (shown.latency_ms - self.latency_ms) * (weight if self.latency_ms else 1.0)
         self.dropped = shown.dropped
+
+
+class Rate:
+    """Frames a second, smoothed; a pause starts anew."""
+
+    def __init__(self, weight: float = 0.15) -> None:
+        self._weight = weight
+        self._last_s: float | None = None
+        self._gap_s = 0.0
+
+    def tick(self, now_s: float) -> float:
+        """A frame is finished; returns the rate, 0 = not known yet."""
+        if self._last_s is not None:
+            gap = now_s - self._last_s
+            if gap > 2:
+                self._gap_s = 0.0
+            else:
+                self._gap_s += (gap - self._gap_s) * (self._weight if self._gap_s else 1.0)
+        self._last_s = now_s
+        return 1 / self._gap_s if self._gap_s > 0 else 0.0
 
 
 class WindowState:
@@ -161,11 +176,11 @@ class WindowState:
         self.floor_y_m = 1.0
         self._floor_known = False
 
-    def advance(self, shown: Shown, now_s: float) -> None:
+    def advance(self, shown: Shown) -> None:
         """Take in a finished frame (with the user's ids already in it)."""
         self.shown = shown
         self.playback.position_s = shown.result.timestamp_s
-        self.timings.advance(shown, now_s)
+        self.timings.advance(shown)
         self.people.advance(shown.result, self.review is None)
         if self.review is None:
             self.history.append(shown.result)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from PyQt5.QtGui import QColor, QPalette
+import getpass
+import tempfile
+from pathlib import Path
+
+from PyQt5.QtCore import QPointF, Qt
+from PyQt5.QtGui import QColor, QIcon, QPainter, QPalette, QPen, QPixmap, QPolygonF
 from PyQt5.QtWidgets import QApplication
 
 #: Role -> colour; the rest follows from these.
@@ -21,10 +26,10 @@ THEMES: dict[str, dict[str, str]] = {
 
 _SHEET = """
 QToolTip {{ color: {text}; background: {raised}; border: 1px solid {line}; padding: 4px; }}
-QDockWidget::title {{ background: {raised}; padding: 5px 8px; }}
+QDockWidget::title {{ background: {raised}; padding: 3px 8px; }}
 QMainWindow::separator {{ background: {line}; width: 3px; height: 3px; }}
 QMainWindow::separator:hover {{ background: {accent}; }}
-QPushButton, QToolButton {{ padding: 4px 9px; border: 1px solid {line}; border-radius: 4px; background: {raised}; }}
+QPushButton, QToolButton {{ padding: 3px 8px; border: 1px solid {line}; border-radius: 4px; background: {raised}; }}
 QPushButton:hover, QToolButton:hover {{ border-color: {accent}; }}
 QPushButton:focus, QToolButton:focus {{ border-color: {accent}; }}
 QPushButton:pressed, QToolButton:pressed {{ background: {line}; }}
@@ -35,6 +40,12 @@ QPushButton#record {{ font-weight: bold; }}
 QPushButton#record:checked {{ background: {record}; color: white; border-color: {record}; }}
 QToolTip, QMenu {{ border: 1px solid {line}; }}
 QHeaderView::section {{ background: {raised}; color: {dim}; border: none; padding: 4px 6px; }}
+QCheckBox::indicator, QTableView::indicator, QMenu::indicator {{ width: 13px; height: 13px; border: 1px solid {dim};
+  border-radius: 3px; background: {base}; }}
+QCheckBox::indicator:checked, QTableView::indicator:checked, QMenu::indicator:checked {{ background: {accent};
+  border-color: {accent}; image: url({tick}); }}
+QCheckBox::indicator:disabled {{ border-color: {line}; }}
+QMenu::indicator {{ margin-left: 4px; }}
 QGroupBox {{ border: 1px solid {line}; border-radius: 5px; margin-top: 9px; padding-top: 6px; }}
 QGroupBox::title {{ subcontrol-origin: margin; left: 9px; padding: 0 4px; color: {dim}; }}
 QLabel#dim {{ color: {dim}; }}
@@ -43,6 +54,46 @@ QLabel#clock {{ font-weight: bold; }}
 QFrame#notice {{ background: {raised}; border: 1px solid {line}; border-radius: 5px; }}
 QScrollArea {{ border: none; }}
 """
+
+
+def icon(name: str, theme: str, size: int = 16) -> QIcon:
+    """A small sign in the theme's text colour: "play", "pause", "back", "forward"; sharp on every screen."""
+    picture = QPixmap(size * 4, size * 4)
+    picture.fill(Qt.transparent)
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.Antialiasing)
+    painter.scale(size * 4 / 16, size * 4 / 16)
+    painter.setPen(Qt.NoPen)
+    painter.setBrush(colour(theme, "text"))
+    for shape in _SIGNS[name]:
+        painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in shape]))
+    painter.end()
+    return QIcon(picture)
+
+
+_SIGNS: dict[str, list[list[tuple[float, float]]]] = {
+    "play": [[(4, 2), (14, 8), (4, 14)]],
+    "pause": [[(3, 2), (7, 2), (7, 14), (3, 14)], [(9, 2), (13, 2), (13, 14), (9, 14)]],
+    "back": [[(12, 2), (4, 8), (12, 14)], [(2, 2), (4, 2), (4, 14), (2, 14)]],
+    "forward": [[(4, 2), (12, 8), (4, 14)], [(12, 2), (14, 2), (14, 14), (12, 14)]],
+}
+
+
+def _tick(shade: str) -> str:
+    """Path of a tick drawn in a colour; style sheets take pictures from files only."""
+    folder = Path(tempfile.gettempdir()) / f"xnect-{getpass.getuser()}"
+    path = folder / f"tick{shade.strip('#')}.png"
+    if not path.is_file():
+        picture = QPixmap(26, 26)
+        picture.fill(Qt.transparent)
+        painter = QPainter(picture)
+        painter.setRenderHint(QPainter.Antialiasing)
+        painter.setPen(QPen(QColor(shade), 4, Qt.SolidLine, Qt.RoundCap, Qt.RoundJoin))
+        painter.drawPolyline(QPolygonF([QPointF(5, 14), QPointF(11, 20), QPointF(21, 7)]))
+        painter.end()
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.save(str(path), "PNG")
+    return path.as_posix()
 
 
 def colour(theme: str, role: str) -> QColor:
@@ -66,4 +117,4 @@ def apply(app: QApplication, theme: str) -> None:
     for role in (QPalette.Text, QPalette.WindowText, QPalette.ButtonText):
         palette.setColor(QPalette.Disabled, role, QColor(c["dim"]))
     app.setPalette(palette)
-    app.setStyleSheet(_SHEET.format(**c))
+    app.setStyleSheet(_SHEET.format(tick=_tick(c["on_accent"]), **c))

@@ -219,7 +219,11 @@ class Controls(QWidget):
         row.setContentsMargins(0, 2, 0, 0)
         row.setSpacing(4)
         for text, tip, signal in (
-            (tr("Assistant…"), tr("Find field of view and scale with a chessboard or a person (C)"), self.assistant_wanted),
+            (
+                tr("Assistant…"),
+                tr("Find field of view and scale with a chessboard or a person (C)"),
+                self.assistant_wanted,
+            ),
             (tr("Re-measure"), tr("Measure everyone's bones again (Ctrl+B)"), self.rescale_wanted),
             (tr("New ids"), tr("Forget everyone and count from 1 again (Ctrl+R)"), self.reset_ids_wanted),
         ):

@@ -58,7 +58,9 @@ class PeopleList(QWidget):
         self.table.itemSelectionChanged.connect(self._selection_changed)
         self.solo = self._button(tr("Solo"), tr("Show only the selected person"), self._solo)
         self.solo.setCheckable(True)
-        self.join = self._button(tr("Join"), tr("The two selected rows are one person: the older number stays"), self._join)
+        self.join = self._button(
+            tr("Join"), tr("The two selected rows are one person: the older number stays"), self._join
+        )
         self.swap = self._button(tr("Swap"), tr("The two selected people carry each other's number"), self._swap)
         self.export = self._button(tr("Export…"), tr("Record just this person from now on (Ctrl+E)"), self._export)
         grid = QGridLayout()

@@ -62,7 +62,6 @@ class PlotView(QWidget):
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=True)
-        self.plot.getPlotItem().setLabel("bottom", tr("time"), units="s")
         self._cursor = pg.InfiniteLine(angle=90, movable=False)
         self.plot.addItem(self._cursor, ignoreBounds=True)
         layout = QVBoxLayout(self)
@@ -116,8 +115,8 @@ class PlotView(QWidget):
         reading = ""
         for person in shown:
             times, values = state.history.series(person, quantity.key, state.angle_names, state.floor_y_m)
-            first, last = np.searchsorted(times, self._span(now)) + (0, 1)
-            times, values = times[first:last], values[first:last]
+            first, last = (int(i) for i in np.searchsorted(times, self._span(now)))
+            times, values = times[first : last + 1], values[first : last + 1]
             stride = max(1, len(times) // MOST_POINTS)
             curve = self._curves.get(person)
             if curve is None:
@@ -130,6 +129,7 @@ class PlotView(QWidget):
                 reading = f"{value:.1f} {quantity.unit}" if quantity.unit == "deg" else f"{value:.2f} {quantity.unit}"
         self.reading.setText(reading)
         self.plot.getPlotItem().setLabel("left", quantity.unit)
+        self.plot.getPlotItem().getAxis("left").setWidth(48)
         self._cursor.setVisible(state.review is not None)
         if state.review is not None:
             self._cursor.setValue(now)
@@ -140,7 +140,8 @@ class PlotView(QWidget):
         seconds = self._state.options.plot_s
         review = self._state.review
         if review is None:
-            return now - seconds, now
+            first = now - seconds if self._state.source.live else max(0.0, now - seconds)
+            return first, first + seconds
         length = float(review.times_s[-1]) if len(review.times_s) else seconds
         first = max(0.0, min(now - seconds / 2, length - seconds))
         return first, first + seconds
@@ -165,9 +166,7 @@ class PlotView(QWidget):
     # ---- saving
 
     def _save_dialog(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, tr("Save the curves"), "", tr("Table (*.csv);;Picture (*.png)")
-        )
+        path, _ = QFileDialog.getSaveFileName(self, tr("Save the curves"), "", tr("Table (*.csv);;Picture (*.png)"))
         if path:
             try:
                 self.save(Path(path))
@@ -192,6 +191,8 @@ class PlotView(QWidget):
                 for person in state.history.ids:
                     if state.people.shown(person):
                         times, values = state.history.series(person, q.key, state.angle_names, state.floor_y_m)
-                        table.writerows([f"{t:.6f}", person, f"{v:.6f}", q.unit] for t, v in zip(times, values, strict=True))
+                        table.writerows(
+                            [f"{t:.6f}", person, f"{v:.6f}", q.unit] for t, v in zip(times, values, strict=True)
+                        )
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error

@@ -37,7 +37,9 @@ class RecordingBar(QWidget):
     toggled = pyqtSignal()
     snapshot_wanted = pyqtSignal()
 
-    def __init__(self, state: WindowState, folder: Path, formats: tuple[str, ...], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, state: WindowState, folder: Path, formats: tuple[str, ...], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._state = state
         self.folder = folder

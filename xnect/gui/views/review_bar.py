@@ -49,7 +49,12 @@ class ReviewBar(QWidget):
         row.addWidget(self.span)
         row.addStretch(1)
         for name, text, tip, signal in (
-            ("join", tr("Join"), tr("In the span, the two selected rows are one person (the older number)"), self.join_wanted),
+            (
+                "join",
+                tr("Join"),
+                tr("In the span, the two selected rows are one person (the older number)"),
+                self.join_wanted,
+            ),
             ("swap", tr("Swap"), tr("In the span, the two selected people change numbers"), self.swap_wanted),
             ("split", tr("Split"), tr("In the span, the selected person gets a new number"), self.split_wanted),
             ("delete", tr("Delete"), tr("In the span, the selected person is removed"), self.delete_wanted),

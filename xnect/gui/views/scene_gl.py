@@ -28,8 +28,14 @@ class GlScene(gl.GLViewWidget):
         self._grid = self._line(1.0)
         self._frustum = self._line(1.5)
         self._trails = self._line(3.0)
+        # pyqtgraph mixes up colours of faces that share no vertices, colours of vertices it takes as they are
         self._bones = gl.GLMeshItem(
-            vertexes=np.zeros((1, 3, 3), np.float32), smooth=False, shader=None, glOptions="opaque", computeNormals=False
+            vertexes=np.zeros((3, 3), np.float32),
+            faces=np.array([[0, 1, 2]]),
+            smooth=True,
+            shader=None,
+            glOptions="opaque",
+            computeNormals=False,
         )
         self._joints = gl.GLScatterPlotItem(pos=_NOTHING, pxMode=False, glOptions="translucent")
         for item in (self._grid, self._frustum, self._trails, self._bones, self._joints):
@@ -55,8 +61,14 @@ class GlScene(gl.GLViewWidget):
         self._joints.setVisible(bool(len(scene.joints)))
         if len(scene.bones):
             faces, colours = bone_mesh(scene.bones, scene.bone_rgba)
-            self._bones.setMeshData(vertexes=faces.astype(np.float32), faceColors=colours.astype(np.float32))
-            self._joints.setData(pos=scene.joints.astype(np.float32), color=scene.joint_rgba.astype(np.float32), size=0.05)
+            corners = np.arange(3 * len(faces)).reshape(-1, 3)
+            shades = np.repeat(colours, 3, axis=0).astype(np.float32)
+            self._bones.setMeshData(
+                vertexes=faces.reshape(-1, 3).astype(np.float32), faces=corners, vertexColors=shades
+            )
+            self._joints.setData(
+                pos=scene.joints.astype(np.float32), color=scene.joint_rgba.astype(np.float32), size=0.05
+            )
         self._look()
         self.update()
 

@@ -133,9 +133,7 @@ class SkeletonPainter:
         painter.setBrush(Qt.NoBrush)
 
     @staticmethod
-    def _box(
-        painter: QPainter, person: Person, to_widget: Callable[[np.ndarray], np.ndarray], selected: bool
-    ) -> None:
+    def _box(painter: QPainter, person: Person, to_widget: Callable[[np.ndarray], np.ndarray], selected: bool) -> None:
         corners = to_widget(person.box.reshape(2, 2).astype(np.float64))
         rect = QRectF(QPointF(*corners.min(0)), QPointF(*corners.max(0)))
         shade = QColor(*person_rgb(person.id))

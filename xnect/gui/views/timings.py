@@ -22,7 +22,9 @@ class TimingStrip(QWidget):
         super().__init__(parent)
         self._state = state
         self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Fixed)
-        self.setToolTip(tr("Time per frame in each stage; frames a second; time from camera to screen; frames left out"))
+        self.setToolTip(
+            tr("Time per frame in each stage; frames a second; time from camera to screen; frames left out")
+        )
 
     def sizeHint(self) -> QSize:
         """Two lines of text."""
@@ -60,7 +62,9 @@ class TimingStrip(QWidget):
         width = metrics.horizontalAdvance(text) + 16
         dim, bright = colour(theme, "dim"), colour(theme, "text")
         painter.setPen(bright)
-        painter.drawText(QRectF(self.width() - width, 0, width - 8, self.height()), Qt.AlignRight | Qt.AlignVCenter, text)
+        painter.drawText(
+            QRectF(self.width() - width, 0, width - 8, self.height()), Qt.AlignRight | Qt.AlignVCenter, text
+        )
         stages = self.stages()
         total = sum(ms for _, ms in stages)
         room = self.width() - width - 16

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtGui import QMouseEvent
-from PyQt5.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSlider, QStyle, QStyleOptionSlider, QToolButton, QWidget
+from PyQt5.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSlider,
+    QStyle,
+    QStyleOptionSlider,
+    QToolButton,
+    QWidget,
+)
 
 from xnect.gui.state import WindowState
 from xnect.gui.text import tr
+from xnect.gui.theme import icon
 
 _TICKS = 10_000
 
@@ -46,12 +57,10 @@ class TransportBar(QWidget):
     def __init__(self, state: WindowState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._state = state
-        style = self.style()
-        self.back = self._button(style.standardIcon(QStyle.SP_MediaSeekBackward), tr("One frame back (←)"))
-        self.play = self._button(style.standardIcon(QStyle.SP_MediaPause), tr("Play or pause (Space)"))
-        self.forward = self._button(style.standardIcon(QStyle.SP_MediaSeekForward), tr("One frame forward (→)"))
-        self._icons = style.standardIcon(QStyle.SP_MediaPlay), style.standardIcon(QStyle.SP_MediaPause)
-        self._playing_shown: bool | None = None
+        self.back = self._button(tr("One frame back (←)"))
+        self.play = self._button(tr("Play or pause (Space)"))
+        self.forward = self._button(tr("One frame forward (→)"))
+        self._drawn: tuple[bool, str] | None = None
         self.slider = SeekSlider(Qt.Horizontal)
         self.slider.setRange(0, _TICKS)
         self.slider.setPageStep(_TICKS // 20)
@@ -59,7 +68,14 @@ class TransportBar(QWidget):
         self.time = QLabel("0:00.0")
         self.time.setObjectName("clock")
         self.speed = QComboBox()
-        for value, name in ((0.25, "¼ ×"), (0.5, "½ ×"), (1.0, "1 ×"), (2.0, "2 ×"), (4.0, "4 ×"), (0.0, tr("fastest"))):
+        for value, name in (
+            (0.25, "¼ ×"),
+            (0.5, "½ ×"),
+            (1.0, "1 ×"),
+            (2.0, "2 ×"),
+            (4.0, "4 ×"),
+            (0.0, tr("fastest")),
+        ):
             self.speed.addItem(name, value)
         self.speed.setCurrentIndex(2)
         self.speed.setToolTip(tr("Playing speed; every frame is computed, so it may be slower than asked for"))
@@ -82,9 +98,8 @@ class TransportBar(QWidget):
         self.loop.toggled.connect(self.loop_changed)
 
     @staticmethod
-    def _button(icon: object, tip: str) -> QToolButton:
+    def _button(tip: str) -> QToolButton:
         button = QToolButton()
-        button.setIcon(icon)
         button.setToolTip(tip)
         button.setAccessibleName(tip)
         button.setFocusPolicy(Qt.TabFocus)
@@ -99,9 +114,12 @@ class TransportBar(QWidget):
             widget.setVisible(not source.live)
             widget.setEnabled(file)
         self.slider.setEnabled(file and bool(length))
-        if playback.playing != self._playing_shown:
-            self._playing_shown = playback.playing
-            self.play.setIcon(self._icons[playback.playing])
+        look = (playback.playing, self._state.options.theme)
+        if look != self._drawn:
+            self._drawn = look
+            self.play.setIcon(icon("pause" if playback.playing else "play", look[1]))
+            self.back.setIcon(icon("back", look[1]))
+            self.forward.setIcon(icon("forward", look[1]))
         if length and not self.slider.isSliderDown():
             self.slider.blockSignals(True)
             self.slider.setValue(round(playback.position_s / length * _TICKS))

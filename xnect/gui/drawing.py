@@ -1,0 +1,108 @@
+"""Decides when which view is drawn, so that drawing takes a small share of the processor however slow the screen is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PyQt5.QtCore import QObject, QTimer
+
+if TYPE_CHECKING:
+    from xnect.gui.main_window import MainWindow
+
+#: Seconds between repaints at best, and at worst.
+FASTEST_S, SLOWEST_S = 0.033, 0.25
+#: Share of the time that drawing may take; the network needs the rest.
+SHARE = 0.2
+#: Seconds between repaints of lists.
+LIST_S = 0.33
+
+
+class Budget:
+    """Stretches the time between repaints when they take long."""
+
+    def __init__(self, share: float = SHARE) -> None:
+        self._share = share
+        self._cost_s = 0.0
+
+    def spent(self, seconds: float) -> None:
+        """A repaint took so long."""
+        self._cost_s += 0.2 * (seconds - self._cost_s)
+
+    @property
+    def interval_s(self) -> float:
+        """Time from one repaint to the next."""
+        return min(SLOWEST_S, max(FASTEST_S, self._cost_s / self._share))
+
+
+class Drawing(QObject):
+    """Repaints the window's views when there is something new and the budget allows."""
+
+    def __init__(self, window: MainWindow, idle: Callable[[], None]) -> None:
+        super().__init__(window)
+        self._window = window
+        self._idle = idle
+        self.budget = Budget()
+        self._new = self._slow = False
+        self._started_s = self._due_s = self._slow_due_s = self._list_due_s = 0.0
+        self._timer = QTimer(self)
+        self._timer.setInterval(int(FASTEST_S * 1000) // 2)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start()
+
+    def stop(self) -> None:
+        """No more repaints."""
+        self._timer.stop()
+
+    def frame(self) -> None:
+        """A new frame is in the state."""
+        self._new = True
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        views = self._window.views
+        if self._new and now >= self._due_s:
+            self._new, self._slow = False, True
+            self._started_s = now
+            views.camera.refresh()
+            views.scene.refresh()
+            views.transport.refresh()
+            if now >= self._slow_due_s:
+                views.plots.refresh()
+                views.timings.refresh()
+                self._slow, self._slow_due_s = False, now + 3.5 * self.budget.interval_s
+            self._due_s = now + self.budget.interval_s
+            QTimer.singleShot(0, self._drawn)
+        elif self._slow and now >= self._slow_due_s:
+            views.plots.refresh()
+            views.timings.refresh()
+            self._slow = False
+        if now >= self._list_due_s:
+            self._list_due_s = now + LIST_S
+            views.people.refresh()
+            views.review.refresh(len(views.people.chosen()))
+            self._idle()
+
+    def _drawn(self) -> None:
+        """The event loop is through with the paint events of the last repaint."""
+        spent = time.perf_counter() - self._started_s
+        self.budget.spent(spent)
+        self._due_s = max(self._due_s, self._started_s + self.budget.interval_s)
+
+    def everything(self) -> None:
+        """Something other than the frame has changed."""
+        window, views = self._window, self._window.views
+        for view in (views.camera, views.scene, views.transport, views.recording, views.source, views.timings):
+            view.refresh()
+        views.plots.refresh()
+        views.people.refresh()
+        views.review.refresh(len(views.people.chosen()))
+        options = window.state.options
+        for name, on in (
+            ("toggle_heatmaps", options.heatmaps), ("toggle_mirror", options.mirror),
+            ("toggle_picture", not options.picture), ("toggle_ids", options.ids), ("toggle_grid", options.grid),
+            ("toggle_angles", options.angle_text), ("toggle_trails", options.trails),
+            ("follow", window.state.follow is not None), ("full_screen", window.isFullScreen()),
+        ):  # fmt: skip
+            window.actions_by_name[name].setChecked(on)
