@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache as remember
 from importlib import resources
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import platformdirs
 from tqdm import tqdm
@@ -30,6 +30,8 @@ ATTEMPTS = 4
 """How often one source is asked before the next one is tried; each attempt goes on where the last one broke off."""
 TIMEOUT_S = (10.0, 30.0)
 """Longest wait for a connection and for the next bytes [s]."""
+CHUNK_BYTES = 1 << 14
+"""Bytes taken at a time: as many are lost, at most, when a transfer breaks off."""
 LARGEST_BYTES = 1 << 30
 """Most that is accepted from a source whose size is not published [bytes]."""
 
@@ -232,13 +234,13 @@ def _attempt(source: Source, file: IO[bytes], progress: bool) -> None:
         import requests
     except ImportError as error:
         raise DownloadError("fetching weights needs pooch: pip install 'xnect[download]'") from error
-    sink = _Sink(file, source)
-    if sink.complete():
-        return
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={sink.start}-"} if sink.start else {})
-    hooks = {"response": sink.on_response}
     with tqdm(unit="B", unit_scale=True, desc=source.file_name, disable=not progress, leave=False) as bar:
-        get = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=TIMEOUT_S, headers=headers, hooks=hooks)
+        sink = _Sink(file, source, bar)
+        if sink.complete():
+            return
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={sink.start}-"} if sink.start else {})
+        hooks = {"response": sink.on_response}
+        get = pooch.HTTPDownloader(chunk_size=CHUNK_BYTES, timeout=TIMEOUT_S, headers=headers, hooks=hooks)
         try:
             get(source.url, sink, None)
         except requests.HTTPError as error:
@@ -272,9 +274,10 @@ class _Sink:
     size than the published one or sends more than that is stopped at once rather than found out at the end.
     """
 
-    def __init__(self, file: IO[bytes], source: Source) -> None:
+    def __init__(self, file: IO[bytes], source: Source, bar: tqdm[NoReturn]) -> None:
         self._file = file
         self._source = source
+        self._bar = bar
         self.start = file.tell()
         self._expected: int | None = source.size
 
@@ -284,7 +287,8 @@ class _Sink:
 
     def on_response(self, response: requests.Response, *_: object, **__: object) -> None:
         """Check the head of a reply before any of its bytes are taken."""
-        if response.is_redirect or (response.status_code >= 400 and response.status_code != 416):
+        past_the_end = self.start and response.status_code == 416
+        if response.is_redirect or (response.status_code >= 400 and not past_the_end):
             return
         resumed = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(
             f"bytes {self.start}-"
@@ -301,12 +305,15 @@ class _Sink:
                     f"{self._source.url} announces {total} bytes where {self._source.size} were published"
                 )
             self._expected = total
+        self._bar.reset(self._expected)
+        self._bar.update(self.start)
 
     def write(self, chunk: bytes) -> int:
         """Append bytes, unless there are more than there can be."""
         limit = self._expected if self._expected is not None else LARGEST_BYTES
         if self._file.tell() + len(chunk) > limit:
             raise DownloadError(f"{self._source.url} sends more than {limit} bytes")
+        self._bar.update(len(chunk))
         return self._file.write(chunk)
 
     def flush(self) -> None:

@@ -11,7 +11,7 @@ from backbone import pretrained
 from backbone.errors import UnknownModelError, WeightsError
 from backbone.selecsls import Classifier, FeatureNet
 from backbone.specs import SPECS, VARIANTS, ModelSpec, scaled
-from backbone.weights import load_state, read_weights
+from backbone.weights import StateDict, load_state, read_weights
 
 Weights = str | Path | None
 
@@ -96,29 +96,26 @@ def create_model(
         WeightsError: The weights cannot be fetched, are damaged or belong to another network.
     """
     spec = get_spec(name, width)
-    model: Classifier | FeatureNet
-    if features_only:
-        model = FeatureNet(spec, tuple(out_strides))
-    else:
-        if num_classes < 0 or not 0.0 <= dropout < 1.0:
-            raise UnknownModelError(f"need num_classes >= 0 and 0 <= dropout < 1, not {num_classes} and {dropout}")
-        model = Classifier(spec, num_classes, dropout)
-    if weights is not None:
-        _load(model, weights, width)
+    if not features_only and (num_classes < 0 or not 0.0 <= dropout < 1.0):
+        raise UnknownModelError(f"need num_classes >= 0 and 0 <= dropout < 1, not {num_classes} and {dropout}")
+    found = None if weights is None else _read(spec, weights, width)
+    model = FeatureNet(spec, tuple(out_strides)) if features_only else Classifier(spec, num_classes, dropout)
+    if found is not None:
+        load_state(model, *found)
     return model
 
 
-def _load(model: Classifier | FeatureNet, weights: str | Path, width: float) -> None:
-    """Put the weights of a file, or the published ones, into a network."""
+def _read(spec: ModelSpec, weights: str | Path, width: float) -> tuple[StateDict, str]:
+    """The tensors for a network, of a file or the published ones, and where they came from."""
     if str(weights) == "imagenet":
         if width != 1.0:
             raise WeightsError(f"the published weights are for width 1.0, not {width}")
-        path = pretrained.fetch(model.spec.name)
+        path = pretrained.fetch(spec.name)
         origin = f"imagenet ({path.name}, {pretrained.read_manifest().license})"
     else:
         path, origin = Path(weights), str(weights)
     state, info = read_weights(path)
-    if info is not None and (info.folded or info.spec != model.spec):
+    if info is not None and (info.folded or info.spec != spec):
         kind = "folded " if info.folded else ""
         raise WeightsError(f"{path} holds a {kind}{info.spec.name} of its own shape: open it with backbone.load_model")
-    load_state(model, state, origin)
+    return state, origin

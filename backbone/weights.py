@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache as remember
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +91,9 @@ def read_weights(path: str | Path) -> tuple[StateDict, ModelInfo | None]:
                 info = _parse_info(file.metadata())
                 found: object = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # remarks on odd pickles: what cannot be read is told by the error
+                found = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path} cannot be read as weights (damaged, or no weights file): {reason}") from error
@@ -154,11 +159,17 @@ def _blank(spec: ModelSpec, num_classes: int, folded: bool = False) -> Classifie
     return model
 
 
+@remember
+def _shapes(spec: ModelSpec, folded: bool = False) -> dict[str, torch.Size]:
+    """Shape of every entry of a whole network, its last layer for one class."""
+    return {key: value.shape for key, value in _blank(spec, 1, folded).state_dict().items()}
+
+
 def identify(state: Mapping[str, Tensor]) -> ModelSpec | None:
     """The table row that a state dict belongs to, by names and shapes; None when it is none of them."""
     for spec in (*specs.SPECS.values(), *specs.VARIANTS.values()):
-        trunk = {k: v for k, v in _blank(spec, 1).state_dict().items() if not k.startswith("fc.")}
-        if all(key in state and state[key].shape == value.shape for key, value in trunk.items() if not _counter(key)):
+        wanted = {key: shape for key, shape in _shapes(spec).items() if not key.startswith("fc.") and not _counter(key)}
+        if all(key in state and state[key].shape == shape for key, shape in wanted.items()):
             return spec
     return None
 
@@ -182,8 +193,7 @@ def load_state(model: SelecSLS, state: StateDict, origin: str) -> None:
         if given != model.num_classes:
             logger.warning("%s is for %d classes: the last layer of %d stays random", origin, given, model.num_classes)
             state = {**state, "fc.weight": wanted["fc.weight"], "fc.bias": wanted["fc.bias"]}
-    folded = norm_free(model)
-    known = _blank(model.spec, 1, folded).state_dict()
+    known = _shapes(model.spec, norm_free(model))
     missing = [key for key in wanted if key not in state and not _counter(key)]
     other = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
     unknown = [key for key in state if key not in known and key not in wanted]
@@ -196,7 +206,7 @@ def load_state(model: SelecSLS, state: StateDict, origin: str) -> None:
         ]
         hint = f"; it fits {fits.name}" if fits is not None and fits.name != model.spec.name else ""
         raise WeightsError(f"{origin} does not fit {model.spec.name}: tensors {', '.join(parts)}{hint}")
-    model.load_state_dict({key: state.get(key, wanted[key]) for key in wanted})
+    model.load_state_dict({key: state[key] if key in state else torch.zeros_like(wanted[key]) for key in wanted})
     model.weights_origin = origin
 
 
@@ -214,9 +224,7 @@ def load_model(path: str | Path) -> tuple[Classifier, ModelInfo]:
         if spec is None or "fc.weight" not in state:
             raise WeightsError(f"{path} holds no SelecSLS classifier: known are {', '.join(specs.SPECS)}")
         info = ModelInfo(spec, int(state["fc.weight"].shape[0]))
-    model = Classifier(info.spec, info.num_classes)
-    if info.folded:
-        drop_norms(model)
+    model = _blank(info.spec, info.num_classes, info.folded).to_empty(device="cpu")
     load_state(model, state, str(path))
     return model, info
 
@@ -248,5 +256,6 @@ def save_model(model: SelecSLS, path: str | Path, extra: dict[str, Any] | None =
         safetensors.torch.save_file(state, partial, {"format": "pt", _METADATA_KEY: json.dumps(record)})
         os.replace(partial, path)
     except (OSError, safetensors.SafetensorError) as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise WeightsError(f"cannot write {path}: {error}") from error

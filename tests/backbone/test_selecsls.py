@@ -26,7 +26,7 @@ def test_each_network_runs_forward_and_backward_at_an_odd_size(name):
 @pytest.mark.parametrize("width", [1.0, 0.5, 0.37, 1.5])
 def test_every_row_of_the_table_fits_together_at_any_width(name, width):
     spec = specs.checked(backbone.get_spec(name, width))
-    assert [stride for stride in spec.taps()] == [2, 4, 8, 16, 32, 64]
+    assert list(spec.taps()) == [2, 4, 8, 16, 32, 64]
     assert spec.stem_channels == 32
     if width != 1.0:
         assert all(count % 16 == 0 for block in spec.blocks for count in (block.out_channels, block.widths[0]))
