@@ -34,6 +34,8 @@ OUTLIER_3D_M, OUTLIER_2D_M = 0.40, 0.12
 REST_RAD, OBSERVED_RAD = 3.0, 0.5
 #: How far people stray from where they are expected, per second: sideways, in depth, turning, each angle.
 STRAY_M_S, STRAY_DEPTH_M_S, STRAY_TURN_RAD_S, STRAY_ANGLE_RAD_S = 1.5, 0.8, 4.0, 6.0
+#: Nobody is further away [m], nor further to the side than this times the distance.
+FARTHEST_M, WIDEST = 100.0, 3.0
 #: Gauss-Newton steps from a closed-form start.
 COLD_ITERATIONS = 15
 #: A fit whose energy is this many times the expected is tried again from the closed form.
@@ -74,6 +76,7 @@ class _Evidence:
         rotation, angles = body_from_pose(self.joints_m, self.offsets_m)
         points = forward_people(np.zeros_like(self.guess_m), rotation, angles, with_nose(self.offsets_m))
         root = root_from_image(points[:, _POINT_OF_2D], self.image, self.sure, self.guess_m)
+        _keep_in_view(root)
         return root, rotation, angles
 
     def targets(self, expected: Body, strays: tuple[F64, F64, F64]) -> Targets:
@@ -200,7 +203,7 @@ class SkeletonFitter:
         exploded = (energy > EXPLODED * evidence.expected_energy()) & ~cold
         if exploded.any():
             exploded[exploded] = self._retry(evidence.of(exploded), body, exploded)
-        body[0][:, 2] = np.maximum(body[0][:, 2], LEAST_DEPTH_M)
+        _keep_in_view(body[0])
         states.take(rows, body, step_s, cold | exploded, now_s)
         states.inferred[rows] = poses.inferred[people]
 
@@ -214,7 +217,7 @@ class SkeletonFitter:
         offsets = self._bones.offsets_m(rows)
         scale = pose_scale(joints, offsets, trust)
         guess = np.nan_to_num(poses.root_m[people].astype(np.float64), posinf=0.0, neginf=0.0) * scale[:, None]
-        guess[:, 2] = np.maximum(guess[:, 2], LEAST_DEPTH_M)
+        _keep_in_view(guess)
         sure = np.clip(np.nan_to_num(detections.confidence[people].astype(np.float64)), 0.0, 1.0)
         image = np.nan_to_num(unproject(detections.joints_px[people], camera), posinf=0.0, neginf=0.0)
         if self._filter_config.enabled and not self._static:
@@ -272,6 +275,13 @@ class SkeletonFitter:
             inferred=states.inferred[rows] | ~seen[:, None],
             offsets_m=offsets.astype(np.float32),
         )
+
+
+def _keep_in_view(root_m: F64) -> None:
+    """Cut positions (R, 3) that no picture can show to the nearest that one can, in place."""
+    root_m[:, 2] = np.clip(root_m[:, 2], LEAST_DEPTH_M, FARTHEST_M)
+    side = WIDEST * root_m[:, 2:]
+    root_m[:, :2] = np.clip(root_m[:, :2], -side, side)
 
 
 def _check(tracks: Tracks, detections: Detections, poses: Poses, timestamp_s: float) -> None:

@@ -83,6 +83,7 @@ class Panorama:
         radius_m: Where its ground ends.
         ground: Texture of a tile that covers the ground near the people, -1 = none.
         ground_tint: float32 (3,), colour times the tile.
+        yaw_deg: How far it is turned about the vertical, to the left.
     """
 
     texture: int
@@ -91,6 +92,7 @@ class Panorama:
     radius_m: float = 14.0
     ground: int = -1
     ground_tint: F32 | None = None
+    yaw_deg: float = 0.0
 
     def paint(
         self, image: F32, unseen: Bool, camera: PlacedCamera, light: Light, shadows: Shadows, heap: TextureHeap
@@ -100,7 +102,7 @@ class Panorama:
         tint = np.ones(3, np.float32) if self.ground_tint is None else self.ground_tint
         up, shade = ground_light(light)
         painting.paint_panorama(
-            image, unseen, camera.rays, camera.centre_m, heap.levels[self.texture, 0], self.gain, self.view_height_m,
+            image, unseen, camera.rays, camera.centre_m, heap.levels[self.texture, 0], self.yaw_deg / 360, self.gain, self.view_height_m,
             self.radius_m, tile, tint, 0.8 * self.radius_m, up, heap.texels, shadows.to_map, shadows.nearest,
             shadows.spread, shadows.bias_m, shade, shadows.occlusion, shadows.corner_m, shadows.step_m,
         )  # fmt: skip

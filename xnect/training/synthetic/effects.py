@@ -58,7 +58,7 @@ def random_lens(rng: np.random.Generator) -> Lens:
         blur_px=float(rng.uniform(0.3, 1.4)) if poor else float(rng.uniform(0, 0.6)),
         motion_px=float(rng.uniform(2, 7)) if rng.random() < 0.1 else 0.0,
         motion_deg=float(rng.uniform(0, 180)),
-        noise=float(rng.uniform(0.02, 0.07)) if poor else float(rng.uniform(0, 0.025)),
+        noise=float(rng.uniform(0.01, 0.045)) if poor else float(rng.uniform(0, 0.012)),
         sharpen=float(rng.uniform(0, 0.9)) if rng.random() < 0.4 else 0.0,
         jpeg=int(rng.integers(35, 96)) if rng.random() < 0.7 else 0,
     )

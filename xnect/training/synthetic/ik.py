@@ -125,6 +125,8 @@ class Limbs:
             rotations = out.rotations.copy()
             rotations[space.joint(f"foot_{side}")] = rotations[space.joint(f"toe_{side}")] = turned
             out = Pose(rotations, out.pelvis_m)
-            ankle = np.array([hip[0] + sign * spread, 0.085 * scale, hip[2] + 0.97 * thigh + forward + rng.normal(0, 0.03)])
+            ankle = np.array(
+                [hip[0] + sign * spread, 0.085 * scale, hip[2] + 0.97 * thigh + forward + rng.normal(0, 0.03)]
+            )
             out = self.reach(out, "leg", side, ankle, np.array([0.15 * sign, 1.0, 0.6]))
         return out

@@ -83,3 +83,14 @@ def room_light(rng: np.random.Generator) -> Light:
     light = split_light(sh * tone + 0, towards, 0.0, rng.uniform(0.03, 0.12))
     sun = (4 * share * sh[0] * 0.282095 * tone).astype(np.float32)
     return Light(light.ambient, sun, light.direction, light.softness_m)
+
+
+def turned_light(light: Light, rotation: F64) -> Light:
+    """The light turned by a rotation (3, 3) of the world."""
+    k = np.arange(64) + 0.5
+    height, angle = 1 - 2 * k / 64, np.pi * (1 + 5**0.5) * k  # points spread evenly over the sphere
+    flat = np.sqrt(1 - height**2)
+    normals = np.stack([flat * np.cos(angle), height, flat * np.sin(angle)], 1)
+    colour = harmonics(normals @ rotation) @ light.ambient  # row vectors: the inverse rotation of each normal
+    ambient = np.linalg.lstsq(harmonics(normals), colour, rcond=None)[0]
+    return Light(ambient.astype(np.float32), light.sun, rotation @ light.direction, light.softness_m)

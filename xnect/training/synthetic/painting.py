@@ -75,6 +75,18 @@ def _panel_at(panels: np.ndarray, side: int, u: float, v: float) -> tuple[int, f
 
 
 @njit(cache=True, fastmath=True, inline="always")
+def _panel_colour(
+    panel: np.ndarray, level: np.ndarray, texels: np.ndarray, a: float, b: float, rim: float
+) -> tuple[float, float, float, float]:
+    """Colour and own light of a spot of a panel: its picture, or the white frame with a dark edge."""
+    if rim < panel[6]:
+        grey = 0.8 - 0.5 * (rim < 0.25 * panel[6])
+        return grey, grey, grey, 0.0
+    red, green, blue = bilinear(texels, level[0], level[1], level[2], a, b)
+    return red, green, blue, panel[5]
+
+
+@njit(cache=True, fastmath=True, inline="always")
 def _corner_light(p: np.ndarray, low: np.ndarray, high: np.ndarray, axis: int) -> float:
     """Rooms are darker where two walls meet."""
     light = 1.0
@@ -160,12 +172,8 @@ def paint_room(
                 red = green = blue = 0.86 if p[1] - low[1] < 0.082 else 0.55
             n, a, b, rim = _panel_at(panels, side, u, v)
             glow = 0.0
-            if n >= 0 and rim < panels[n, 6]:
-                red = green = blue = 0.8 - 0.5 * (rim < 0.25 * panels[n, 6])
-            elif n >= 0:
-                one = panel_levels[n]
-                red, green, blue = bilinear(texels, one[0], one[1], one[2], a, b)
-                glow = panels[n, 5]
+            if n >= 0:
+                red, green, blue, glow = _panel_colour(panels[n], panel_levels[n], texels, a, b, rim)
             open_ = _corner_light(p, low, high, axis)
             if side == 2:
                 open_ *= _occluded(occlusion, corner, step, p[0], p[2])
@@ -179,7 +187,7 @@ def paint_room(
 
 @njit(cache=True, fastmath=True)
 def paint_panorama(
-    image: np.ndarray, unseen: np.ndarray, ray: np.ndarray, eye: np.ndarray, level: np.ndarray, gain: float,
+    image: np.ndarray, unseen: np.ndarray, ray: np.ndarray, eye: np.ndarray, level: np.ndarray, yaw: float, gain: float,
     view_height: float, radius: float, ground: np.ndarray, ground_tint: np.ndarray, ground_radius: float,
     up: np.ndarray, texels: np.ndarray, to_map: np.ndarray, nearest: np.ndarray, spread: float, bias: float,
     shade: np.ndarray, occlusion: np.ndarray, corner: np.ndarray, step: float,
@@ -192,6 +200,7 @@ def paint_panorama(
         ray: See ``image``.
         eye: See ``image``.
         level: int64 (3,), first texel, width, height of the panorama (centre column along -z, top row +y).
+        yaw: How far it is turned to the left, in full turns.
         gain: Brightness.
         view_height: Height of the panorama's own camera [m].
         radius: Where the ground ends and the sphere begins [m].
@@ -229,7 +238,7 @@ def paint_panorama(
             px, py, pz = eye[0] + t * dx, eye[1] + t * dy, eye[2] + t * dz
             qx, qy, qz = px, py - view_height, pz
             q = np.sqrt(qx * qx + qy * qy + qz * qz)
-            u = np.arctan2(qx, -qz) / (2 * np.pi) + 0.5
+            u = np.arctan2(qx, -qz) / (2 * np.pi) + 0.5 + yaw
             v = np.arccos(min(1.0, max(-1.0, qy / q))) / np.pi
             v = min(max(v, 1.0 / level[2]), 1 - 1.0 / level[2])
             red, green, blue = bilinear(texels, level[0], level[1], level[2], u, 1 - v)

@@ -119,6 +119,23 @@ def fill(
 
 
 @njit(cache=True, fastmath=True)
+def _crossing_box(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[float, float, float, float]:
+    """Least and largest sample x and y of the part of a face that lies in front of the near plane, kept in +-1e6."""
+    x0, x1, y0, y1 = 1e6, -1e6, 1e6, -1e6
+    corners = (a, b, c)
+    for k in range(3):
+        p, q = corners[k], corners[(k + 1) % 3]
+        if (p[2] > NEAR_M) != (q[2] > NEAR_M):
+            t = (NEAR_M - p[2]) / (q[2] - p[2])
+            u, v = (p[0] + t * (q[0] - p[0])) / NEAR_M, (p[1] + t * (q[1] - p[1])) / NEAR_M
+            x0, x1, y0, y1 = min(x0, u), max(x1, u), min(y0, v), max(y1, v)
+        if p[2] > NEAR_M:
+            u, v = p[0] / p[2], p[1] / p[2]
+            x0, x1, y0, y1 = min(x0, u), max(x1, u), min(y0, v), max(y1, v)
+    return max(x0, -1e6), min(x1, 1e6), max(y0, -1e6), min(y1, 1e6)
+
+
+@njit(cache=True, fastmath=True)
 def _fill_crossing(
     screen: np.ndarray, face: np.ndarray, f: int, inv_depth: np.ndarray, owner: np.ndarray, spot: np.ndarray
 ) -> None:
@@ -134,8 +151,9 @@ def _fill_crossing(
     volume = a[0] * bc[0] + a[1] * bc[1] + a[2] * bc[2]
     if abs(volume) < 1e-12:
         return
-    for y in range(height):
-        for x in range(width):
+    x0, x1, y0, y1 = _crossing_box(a, b, c)
+    for y in range(max(0, int(y0)), min(height - 1, int(y1) + 1) + 1):
+        for x in range(max(0, int(x0)), min(width - 1, int(x1) + 1) + 1):
             wa = (bc[0] * x + bc[1] * y + bc[2]) / volume
             wb = (ca[0] * x + ca[1] * y + ca[2]) / volume
             wc = (ab[0] * x + ab[1] * y + ab[2]) / volume

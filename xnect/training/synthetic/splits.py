@@ -20,7 +20,9 @@ def check_split(split: str) -> str:
 def of_split(items: list[Any], names: list[str], split: str) -> list[Any]:
     """Items of a split by a hash of their names: a tenth each to val and test, the rest to train."""
     place = {8: "val", 9: "test"}
-    return [item for item, name in zip(items, names, strict=True) if place.get(crc32(name.encode()) % 10, "train") == split]
+    return [
+        item for item, name in zip(items, names, strict=True) if place.get(crc32(name.encode()) % 10, "train") == split
+    ]
 
 
 def held_apart(items: list[dict[str, str]], key: str, group: tuple[str, ...], split: str) -> list[dict[str, str]]:
