@@ -16,13 +16,12 @@ from torch import Tensor, nn
 
 import backbone
 from xnect.config import NetworkConfig
-from xnect.errors import WeightsError
+from xnect.errors import WeightsError, XnectError
 from xnect.geometry import fitted_size, frame_from_map, network_size
+from xnect.resources import resource
 from xnect.skeleton.joints import MAPS
 from xnect.structures import U8, PoseMaps
 
-#: Weights that ship: in a checkout beside the package, in an installed wheel inside it.
-_PLACES = (Path(__file__).parents[2] / "assets" / "weights", Path(__file__).parents[1] / "weights")
 _HEATMAPS = len(MAPS.joints)
 _FIELDS = 2 * len(MAPS.limbs)
 _ENCODING = 3 * len(MAPS.encoding_joints)
@@ -196,10 +195,10 @@ def default_weights() -> Path:
     named = os.environ.get("XNECT_WEIGHTS")
     if named:
         return Path(named)
-    for place in _PLACES:
-        if (place / "stage1.safetensors").is_file():
-            return place / "stage1.safetensors"
-    raise WeightsError("no weights were found; name a file by --weights or XNECT_WEIGHTS")
+    try:
+        return resource("weights/stage1.safetensors")
+    except XnectError as error:
+        raise WeightsError(f"{error}: --weights FILE or XNECT_WEIGHTS") from error
 
 
 def load_stage1(path: Path) -> Stage1:
