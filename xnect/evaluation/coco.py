@@ -1,0 +1,185 @@
+"""COCO keypoint accuracy of any detector of people, on pictures in a folder or a zip with labels of 13 joints."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from xnect.errors import FormatError, XnectError
+from xnect.skeleton.joints import COCO_13, OKS_SIGMAS_13
+from xnect.structures import U8, Detections
+
+#: COCO's own limit of people a picture.
+MOST_PEOPLE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CocoFigures:
+    """COCO's keypoint figures, each 0 to 1 (-1 where no person of that size is labelled).
+
+    Attributes:
+        ap: Average precision over OKS 0.50 to 0.95.
+        ap50: At OKS 0.50.
+        ap75: At OKS 0.75.
+        ap_medium: Of people of 32^2 to 96^2 px.
+        ap_large: Of larger people.
+        ar: Average recall over OKS 0.50 to 0.95.
+        pictures: How many pictures.
+        people: How many labelled people.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    ap_medium: float
+    ap_large: float
+    ar: float
+    pictures: int
+    people: int
+
+    def as_dict(self) -> dict[str, float | int]:
+        """The figures by name."""
+        return asdict(self)
+
+
+class CocoSet:
+    """Labels in COCO's keypoint format with our 13 joints, and their pictures.
+
+    Attributes:
+        truth: The labels, as their JSON holds them.
+    """
+
+    def __init__(self, labels: str | Path, pictures: str | Path, limit: int | None = None) -> None:
+        """Read the labels.
+
+        Args:
+            labels: JSON file.
+            pictures: Folder or zip with the pictures by their ``file_name``.
+            limit: Only the first so many pictures.
+
+        Raises:
+            FormatError: The labels are not such JSON, or the pictures are not there.
+        """
+        try:
+            self.truth: dict[str, Any] = json.loads(Path(labels).read_text(encoding="utf-8"))
+            images, people = self.truth["images"], self.truth["annotations"]
+        except OSError as error:
+            raise FormatError(f"cannot read {labels}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise FormatError(f"{labels} is not COCO JSON with images and annotations") from error
+        wrong = next((a for a in people if len(a.get("keypoints", ())) not in (0, 3 * len(COCO_13))), None)
+        if wrong is not None:
+            raise FormatError(
+                f"{labels}: annotation {wrong.get('id')} has {len(wrong['keypoints']) // 3} joints, not 13"
+            )
+        self._pictures = Path(pictures)
+        if not self._pictures.exists():
+            raise FormatError(f"no pictures at {pictures}: a folder or a zip expected")
+        images = images[:limit]
+        kept = {i["id"] for i in images}
+        people = [{"keypoints": [0] * 39, "num_keypoints": 0, **a} for a in people if a["image_id"] in kept]
+        self.truth = {**self.truth, "images": images, "annotations": people}
+
+    def __len__(self) -> int:
+        return len(self.truth["images"])
+
+    def __iter__(self) -> Iterator[tuple[int, U8]]:
+        """Number and BGR pixels of each picture; raises FormatError where one is missing or damaged."""
+        with contextlib.ExitStack() as stack:
+            shard = None if self._pictures.is_dir() else stack.enter_context(zipfile.ZipFile(self._pictures))
+            for image in self.truth["images"]:
+                name = image["file_name"]
+                try:
+                    data = (self._pictures / name).read_bytes() if shard is None else shard.read(name)
+                except (OSError, KeyError) as error:
+                    raise FormatError(f"{self._pictures} has no picture {name}") from error
+                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+                if pixels is None:
+                    raise FormatError(f"{name} cannot be decoded")
+                yield int(image["id"]), pixels.astype(np.uint8, copy=False)
+
+
+def as_results(image_id: int, people: Detections, most: int = MOST_PEOPLE) -> list[dict[str, Any]]:
+    """People of one picture as COCO results with 13 joints, the best ``most`` by score.
+
+    COCO judges a guess for every joint; one that was not seen is put at the mean of those that were, as was done for the
+    peers' figures.
+    """
+    rows = []
+    for k in np.argsort(-people.score, kind="stable")[:most]:
+        joints = people.joints_px[k].astype(np.float64)
+        seen = people.confidence[k] > 0
+        if not seen.any():
+            continue
+        joints[~seen] = joints[seen].mean(0)
+        points = np.concatenate([joints[COCO_13], people.confidence[k, COCO_13, None]], 1)
+        rows.append(
+            {
+                "image_id": image_id,
+                "category_id": 1,
+                "keypoints": points.round(3).ravel().tolist(),
+                "score": float(people.score[k]),
+            }
+        )
+    return rows
+
+
+def judge_results(truth: dict[str, Any], found: list[dict[str, Any]]) -> CocoFigures:
+    """COCO's figures of results with 13 joints.
+
+    Raises:
+        XnectError: pycocotools is not installed.
+    """
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as error:
+        raise XnectError("pycocotools is needed for this: pip install pycocotools") from error
+    size = {
+        "pictures": len(truth["images"]),
+        "people": sum(a.get("num_keypoints", 0) > 0 for a in truth["annotations"]),
+    }
+    if not found:
+        return CocoFigures(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, **size)
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
+        coco = COCO()
+        coco.dataset = truth
+        coco.createIndex()
+        run = COCOeval(coco, coco.loadRes(found), "keypoints")
+        run.params.kpt_oks_sigmas = OKS_SIGMAS_13
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    ap, ap50, ap75, medium, large, ar = (float(v) for v in run.stats[:6])
+    return CocoFigures(ap, ap50, ap75, medium, large, ar, **size)
+
+
+def evaluate(
+    detect: Callable[[U8], Detections],
+    pictures: CocoSet,
+    progress: Callable[[Iterable[tuple[int, U8]]], Iterable[tuple[int, U8]]] | None = None,
+) -> CocoFigures:
+    """COCO's figures of a detector: people of all sizes, at most 20 a picture.
+
+    Args:
+        detect: A BGR picture -> people, joints in its pixels.
+        pictures: The set.
+        progress: Wraps the pictures, for a progress bar.
+
+    Raises:
+        FormatError: A picture is missing or damaged.
+        XnectError: pycocotools is not installed.
+    """
+    found: list[dict[str, Any]] = []
+    for number, image in progress(pictures) if progress else pictures:
+        found += as_results(number, detect(image))
+    return judge_results(pictures.truth, found)
