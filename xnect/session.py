@@ -66,7 +66,7 @@ class LazyPipeline:
     torch takes seconds to import; so a window can open and a camera can start meanwhile.
     """
 
-    def __init__(self, config: PipelineConfig, camera: Camera | None) -> None:
+    def __init__(self, config: PipelineConfig, camera: Camera | None = None) -> None:
         self._config = config
         self._camera = camera
         self._built: MotionCapture | None = None
@@ -83,10 +83,10 @@ class LazyPipeline:
         """The people in one frame."""
         return self.build()(frame)
 
-    def reset(self) -> None:
-        """Forget people and filters, as before a new source."""
-        if self._built is not None:
-            self._built.reset()
+    def use_camera(self, camera: Camera) -> None:
+        """Take the camera of a new source, and forget the people of the old one."""
+        self._camera = camera
+        self._built = None
 
 
 class Session:

@@ -1,22 +1,10 @@
-"""Whether a window can be opened here, asked without importing Qt: Qt ends the process where it can't."""
+"""Whether the parts of the window are installed, asked without importing Qt."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
-import sys
-from collections.abc import Mapping
 
 _NEEDED = {"PyQt5": "PyQt5", "pyqtgraph": "pyqtgraph", "OpenGL": "PyOpenGL"}
-
-
-def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
-    """Whether there is a screen, or Qt has been told to do without."""
-    if platform.startswith(("win", "darwin", "cygwin")):
-        return True
-    if environment.get("QT_QPA_PLATFORM", "").split(":")[0] in ("offscreen", "minimal", "vnc", "linuxfb", "eglfs"):
-        return True
-    return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
 def missing_parts() -> str:

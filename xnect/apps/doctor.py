@@ -121,7 +121,7 @@ def check_extras() -> Iterator[Finding]:
 
 def check_display() -> Iterator[Finding]:
     """Whether a window can open: display, and the libraries of Qt's plug-in on Linux."""
-    from xnect.apps.display import has_display
+    from xnect.gui.display import has_display
 
     if not has_display():
         fix = "log in to a desktop, or use --no-display"

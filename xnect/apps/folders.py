@@ -55,17 +55,24 @@ def fresh(name: str, root: Path = DEFAULT_FOLDER) -> Path:
     return folder
 
 
-def prepare(folder: Path, overwrite: bool) -> None:
-    """Make the folder; with ``overwrite`` the results of an earlier run are removed, other files stay.
-
-    Raises:
-        OutputError: There are results already, or the folder cannot be made or written.
-    """
+def refuse_results(folder: Path) -> None:
+    """Raise OutputError where there are results of an earlier run, or something that is no folder."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file, not a folder")
     present = results_in(folder)
-    if present and not overwrite:
+    if present:
         raise OutputError(
             f"{present[0]} is there already; --overwrite replaces it, --resume goes on, or give another --output"
         )
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder; results of an earlier run are removed, other files stay.
+
+    Raises:
+        OutputError: The folder cannot be made or written.
+    """
+    present = results_in(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in present:

@@ -27,16 +27,20 @@ class Command:
         name: As typed.
         module: Where its ``main`` is.
         help: One line.
+        needs: A module without which it does not work.
     """
 
     name: str
     module: str
     help: str
+    needs: str = ""
 
 
 COMMANDS = (
     Command("run", "xnect.apps.run", "capture from a camera, videos or pictures: window, recording, or both"),
-    Command("repair", "xnect.apps.repair", "make a recording whole that a crash left torn"),
+    Command("view", "xnect.apps.view", "look at a recording in the window", "xnect.gui.app"),
+    Command("convert", "xnect.apps.convert", "write a recording in another format", "xnect.formats.convert"),
+    Command("repair", "xnect.apps.repair", "make a recording whole that a crash left torn", "xnect.formats.repair"),
     Command("train", "xnect.apps.train", "train the networks (stage1, stage2)"),
     Command("synth", "xnect.training.synthetic.cli", "draw labelled training pictures (preview, write)"),
     Command("doctor", "xnect.apps.doctor", "check every part and say how to mend what is amiss"),
@@ -45,12 +49,12 @@ COMMANDS = (
 
 def present() -> list[Command]:
     """The sub-commands that this installation has."""
-    return [command for command in COMMANDS if _exists(command.module)]
+    return [command for command in COMMANDS if _exists(command.module) and _exists(command.needs)]
 
 
 def _exists(module: str) -> bool:
     try:
-        return importlib.util.find_spec(module) is not None
+        return not module or importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         return False
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from xnect.apps.options import build_parser, dashed
 from xnect.apps.progress import Progress
 from xnect.apps.settings import Settings, gather, show
 from xnect.config import RunConfig
-from xnect.errors import ConfigError, OutputError, SourceError, XnectError
+from xnect.errors import ConfigError, OutputError, SourceError
+from xnect.session import LazyPipeline
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +71,6 @@ def main(argv: Sequence[str], prog: str = "xnect run") -> int:
     from xnect.capture import opencv
 
     logs.set_up(config.log.level, config.log.file)
-    opencv.mend_qt_paths()
     opencv.silence()
     random.seed(config.seed)
     np.random.seed(config.seed)  # noqa: NPY002 - whatever a library draws from the old global generator
@@ -128,7 +128,8 @@ def demo_clip() -> Path:
 
 def can_show() -> bool:
     """Whether a window can be opened; one line says why where that is not plain."""
-    from xnect.apps.display import has_display, missing_parts
+    from xnect.apps.display import missing_parts
+    from xnect.gui.display import has_display
 
     if not has_display():
         _log.info("no display: going on without a window")
@@ -147,23 +148,24 @@ def open_window(config: RunConfig) -> int:
     return int(window(config))
 
 
-def run_headless(config: RunConfig, pipeline_for: Callable[..., Any] | None = None) -> int:
+def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int:
     """Record without a window, one source after the other; returns the exit code.
 
     Args:
         config: The settings, with a source.
-        pipeline_for: (pipeline settings, camera) -> callable; None = our own pipeline.
+        pipeline: What finds the people; None = our own.
 
     Raises:
         XnectError: The only source, or the output, fails.
     """
+    pipeline = pipeline or LazyPipeline(config.pipeline)
     videos: list[str | None] = list(config.source.video) or [None]
     names = _names(config, videos)
     failed = 0
     with signals.caught() as stop:
         for video, target in zip(videos, names, strict=True):
             try:
-                _record(config, video, target, stop, pipeline_for)
+                _record(config, video, target, stop, pipeline)
             except (SourceError, OutputError) as error:
                 if len(videos) == 1:
                     raise
@@ -193,28 +195,30 @@ def _record(
     video: str | None,
     target: Path | None,
     stop: signals.Stop,
-    pipeline_for: Callable[..., Any] | None,
+    pipeline: LazyPipeline,
 ) -> None:
     """One source through the pipeline into its folder."""
     from xnect.apps import recording
     from xnect.capture import open_configured
     from xnect.formats.writer import open_writers
-    from xnect.session import LazyPipeline, Session
+    from xnect.session import Session
 
     with open_configured(config.source, config.pipeline.camera, video) as source:
         info = source.info
         folder = target or _default_folder(config, info.name)
-        earlier = None
         if config.output.resume:
             if info.live:
                 raise ConfigError("--resume goes on with files; a camera's or an address's past is gone")
             if recording.is_complete(folder, config, info):
                 _log.info("%s: complete already", folder)
                 return
-            earlier = recording.set_aside(folder)
-        folders.prepare(folder, config.output.overwrite or earlier is not None)
+        elif not config.output.overwrite:
+            folders.refuse_results(folder)
+        pipeline.use_camera(source.camera)
+        pipeline.build()  # before the folder is touched: without weights nothing is to be left behind
+        earlier = recording.set_aside(folder) if config.output.resume else None
+        folders.prepare(folder)
         folders.check_space(folder)
-        pipeline = (pipeline_for or LazyPipeline)(config.pipeline, source.camera)
         process = recording.Resumed(pipeline, earlier) if earlier is not None else pipeline
         header = recording.recording_header(info, source.camera, config.pipeline)
         _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info.fps, info.live), folder)
@@ -238,6 +242,3 @@ def _default_folder(config: RunConfig, name: str) -> Path:
 
 def _pace(fps: float, live: bool) -> str:
     return f"{fps:.4g} fps" + (", live" if live else "") if fps else "live" if live else "unknown rate"
-
-
-__all__ = ["ConfigError", "Request", "XnectError", "main", "parse", "run_headless", "with_source"]

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from xnect.capture.live import RETRY_S, LiveSource
 from xnect.capture.source import AS_IT_IS, ReadOptions
-from xnect.capture.video import open_container, reason, upright
+from xnect.capture.video import Upright, open_container, reason
 from xnect.errors import SourceError
 from xnect.structures import U8
 
@@ -56,7 +56,7 @@ class NetworkDevice:
     def _decode(self) -> Iterator[tuple[U8, Fraction | float | None]]:
         import av.error
 
-        stream = self._container.streams.video[0]
+        stream, upright = self._container.streams.video[0], Upright()
         for packet in self._container.demux(stream):
             try:
                 frames = packet.decode()

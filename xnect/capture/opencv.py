@@ -1,4 +1,4 @@
-"""OpenCV's habits kept in check: its noise on standard error, and its hold on Qt's environment variables."""
+"""OpenCV and the C libraries inside it kept from writing to standard error."""
 
 from __future__ import annotations
 
@@ -9,33 +9,18 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 
 import cv2
 
 _log = logging.getLogger(__name__)
 
-QT_VARIABLES = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 _NOISE = re.compile(
     rb"^(\[ ?(ERROR|WARN|INFO|DEBUG) ?:|Corrupt JPEG|Premature end of JPEG|lib(png|jpeg|tiff|webp)|Invalid SOS|"
     rb"Unsupported marker|Bogus |JPEG |OpenCV\(|> |'|must be|\s*$|TIFF|\[swscaler|\[mjpeg)",
     re.IGNORECASE,
 )
 _lock = threading.Lock()
-
-
-def mend_qt_paths(environment: MutableMapping[str, str] = os.environ) -> list[str]:
-    """Drop the Qt folders that ``import cv2`` put into the environment; returns the names that were dropped.
-
-    The Linux wheel of opencv-python points Qt to plug-ins of its own build; a QApplication of PyQt5 then aborts the
-    process, here and in every child that inherits the variables. Programs call this before anything of Qt; the library
-    leaves the variables alone, since ``cv2.imshow`` in a user's own script needs them.
-    """
-    home = os.path.dirname(os.path.abspath(cv2.__file__))
-    ours = [name for name in QT_VARIABLES if os.path.abspath(environment.get(name, os.sep)).startswith(home)]
-    for name in ours:
-        del environment[name]
-    return ours
 
 
 def silence() -> None:
