@@ -73,7 +73,7 @@ class JsonlWriter:
     def __init__(self, path: Path, header: RecordingHeader) -> None:
         self._encoder = FrameEncoder(header)
         self._file = path.open("wb", buffering=0)
-        self._append(json.dumps(header_to_json(header), separators=(",", ":"), allow_nan=False))
+        self._append(json.dumps(header_to_json(header), separators=(",", ":"), allow_nan=False, default=str))
 
     def _append(self, line: str) -> None:
         data = memoryview(line.encode() + b"\n")

@@ -19,6 +19,16 @@ _EVIDENCE = {
 _EVIDENCE_INDEX = np.array([([JOINTS_2D.index(n) for n in _EVIDENCE.get(name, (name,))] * 6)[:6] for name in JOINTS_3D])
 
 
+#: Largest values that can be meant: pixels, metres, radians.
+LIMIT_PX, LIMIT_M, LIMIT_RAD = 1e6, 1e5, 1e4
+LIMITS = {
+    "box": LIMIT_PX, "joints_2d": LIMIT_PX, "joints_3d": LIMIT_M, "root_position": LIMIT_M, "angles": LIMIT_RAD,
+    "offsets": LIMIT_M,
+}  # fmt: skip
+#: How far a rotation's quaternion may be from length 1.
+UNIT_TOLERANCE = 0.009
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class People:
     """Rows of people; N is the number of rows, D that of angles, B that of bones.
@@ -62,8 +72,20 @@ class People:
         """Which rows hold finite numbers only, bool (N,)."""
         good = np.ones(len(self), bool)
         for f in fields(self):
-            good &= np.isfinite(getattr(self, f.name).reshape(len(self), -1)).all(1) if len(self) else good
+            values = np.isfinite(getattr(self, f.name))
+            good &= values.all(tuple(range(1, values.ndim)))
         return good
+
+    def sound(self) -> Bool:
+        """Which rows a recording may hold (what the loader accepts), bool (N,): finite, in range, each id once."""
+        good = self.finite()
+        for name, limit in LIMITS.items():
+            values = np.abs(getattr(self, name)) <= limit
+            good &= values.all(tuple(range(1, values.ndim)))
+        good &= np.abs(np.linalg.norm(self.root_rotation, axis=1) - 1) < UNIT_TOLERANCE
+        first = np.zeros(len(self), bool)
+        first[np.unique(self.ids, return_index=True)[1]] = True
+        return good & first & (self.ids >= 0)
 
     def person(self, row: int) -> Person:
         """One row as users see it."""

@@ -13,14 +13,13 @@ import numpy as np
 
 from xnect.errors import FormatError
 from xnect.formats.header import RecordingHeader, camera_from_json, header_from_json
-from xnect.formats.people import People
+from xnect.formats.people import LIMIT_M, LIMIT_PX, LIMIT_RAD, People
 from xnect.structures import F64, I64, STATE_NAMES, Camera
 
 #: A line longer than this is no frame of people [bytes].
 MAX_LINE = 16 << 20
 MAX_PEOPLE = 1000
-#: Largest values that can be meant: pixels, metres, radians, seconds.
-_LIMIT_PX, _LIMIT_M, _LIMIT_RAD, _LIMIT_S = 1e6, 1e5, 1e4, 1e11
+_LIMIT_S = 1e11
 _NUMBERS = frozenset((int, float))
 _BOOLS = frozenset((bool,))
 
@@ -172,17 +171,17 @@ class LogReader:
         if abs(math.hypot(*rotation) - 1) > 0.01:
             raise FormatError("root.rotation must be a unit quaternion w, x, y, z")
         row = {
-            "box": _flat(data, "box", (4,), _LIMIT_PX),
-            "joints_2d": _flat(data, "joints_2d", (14, 2), _LIMIT_PX),
+            "box": _flat(data, "box", (4,), LIMIT_PX),
+            "joints_2d": _flat(data, "joints_2d", (14, 2), LIMIT_PX),
             "confidence_2d": _flat(data, "confidence_2d", (14,), 1.0, 0.0),
-            "joints_3d": _flat(data, "joints_3d", (21, 3), _LIMIT_M),
-            "position": _flat(root, "position", (3,), _LIMIT_M),
+            "joints_3d": _flat(data, "joints_3d", (21, 3), LIMIT_M),
+            "position": _flat(root, "position", (3,), LIMIT_M),
             "rotation": rotation,
-            "angles": _flat(data, "angles", (self._angle_count,), _LIMIT_RAD),
+            "angles": _flat(data, "angles", (self._angle_count,), LIMIT_RAD),
         }
         inferred = _flat(data, "inferred", (21,), 1, 0, _BOOLS)
         if "offsets" in data:
-            self._offsets_of[person_id] = _flat(data, "offsets", (self._bone_count, 3), _LIMIT_M)
+            self._offsets_of[person_id] = _flat(data, "offsets", (self._bone_count, 3), LIMIT_M)
         row["offsets"] = self._offsets_of.get(person_id) or [0.0] * (3 * self._bone_count)
         row["score"] = [score]
         self._row_frame.append(len(self._frames))

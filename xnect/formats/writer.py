@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +48,7 @@ class Writers:
         self._open: dict[str, Writer] = {}
         self._closed = False
         self._left_out = 0
+        self._last = (-1, -math.inf)
         for entry in self._formats:
             if entry.live is not None:
                 self._try(entry.name, lambda e=entry: self._open.__setitem__(e.name, e.live(directory, header)))  # type: ignore[misc]
@@ -70,12 +72,20 @@ class Writers:
                 self._try(name, writer.close)
 
     def _record(self, frame: Frame, result: FrameResult) -> FrameRecord | None:
+        """The frame as the writers take it; None where it must not get into the log, which has to be readable again."""
+        last_index, last_s = self._last
+        if not (result.index > last_index and math.isfinite(result.timestamp_s) and result.timestamp_s >= last_s):
+            self._fail(
+                "order", f"frame {result.index} at {result.timestamp_s} s came after frame {last_index}, left out"
+            )
+            return None
         try:
             people = people_of(result, len(self._header.angles), len(self._header.bones))
         except ValueError as error:
-            self._fail("jsonl", f"frame {result.index}: a person's arrays have another width than the header: {error}")
+            self._fail("people", f"frame {result.index}: a person's arrays have another width than the header: {error}")
             return None
-        good = people.finite()
+        self._last = result.index, result.timestamp_s
+        good = people.sound()
         if not good.all():
             self._left_out += int((~good).sum())
             kept = tuple(p for p, ok in zip(result.people, good, strict=True) if ok)
@@ -96,7 +106,9 @@ class Writers:
         self._open.clear()
         self._export()
         if self._left_out:
-            self.failures["numbers"] = f"{self._left_out} people with numbers that are not finite were left out"
+            self.failures["numbers"] = (
+                f"{self._left_out} people with impossible numbers (not finite, out of range) were left out"
+            )
         if self.failures:
             told = "; ".join(f"{name}: {what}" for name, what in self.failures.items())
             raise OutputError(f"not everything could be written to {self.directory}: {told}")

@@ -1,5 +1,6 @@
 """Writers as the programs use them: what a run leaves behind, also when a part of it fails or is killed."""
 
+import dataclasses
 from pathlib import Path
 
 import av
@@ -107,7 +108,7 @@ def test_numbers_that_are_not_finite_are_left_out_and_told(tmp_path, header, mak
     object.__setattr__(result.people[0], "joints_3d", bad)
     writers = open_writers(tmp_path, ["jsonl"], header)
     writers.write(frame, result)
-    with pytest.raises(OutputError, match="not finite"):
+    with pytest.raises(OutputError, match="1 people with impossible numbers"):
         writers.close()
     assert load(tmp_path).ids == (2,)
 
@@ -125,3 +126,35 @@ def test_paths_with_other_letters(tmp_path, header, make_frames):
         writers.write(*next(make_frames(1)))
     assert load(folder).ids == (1, 2)
     assert (folder / "overlay.mp4").stat().st_size > 0
+
+
+def test_whatever_is_written_can_be_read(tmp_path, header, make_frames):
+    frames = list(make_frames(3, ids=lambda i: (1, 2, 3, 4)))
+    people = frames[1][1].people
+    changes = [
+        {"joints_2d": np.full((14, 2), 1e9, np.float32)},
+        {"root": (people[1].root[0], np.zeros(4, np.float32))},
+        {"id": 1},
+        {"score": 1.5, "confidence_2d": np.full(14, 1.2, np.float32)},
+    ]
+    odd = tuple(dataclasses.replace(p, **c) for p, c in zip(people, changes, strict=True))
+    frames[1] = frames[1][0], dataclasses.replace(frames[1][1], people=(*odd, people[0]))
+    writers = open_writers(tmp_path, ["csv", "coco"], header)
+    for frame, result in frames:
+        writers.write(frame, result)
+    with pytest.raises(OutputError, match="4 people with impossible"):
+        writers.close()
+    recording = load(tmp_path)
+    assert recording.people.ids[recording.row_frame == 1].tolist() == [4]
+
+
+def test_frames_out_of_order_are_left_out_and_told(tmp_path, header, make_frames):
+    frames = list(make_frames(4))
+    writers = open_writers(tmp_path, [], header)
+    for index in (0, 2, 1, 2, 3):
+        writers.write(*frames[index])
+    late = dataclasses.replace(frames[3][1], index=9, timestamp_s=0.0)
+    writers.write(frames[3][0], late)
+    with pytest.raises(OutputError, match="order: frame 1 "):
+        writers.close()
+    assert load(tmp_path).frames.tolist() == [0, 2, 3]

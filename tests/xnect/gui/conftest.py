@@ -146,7 +146,9 @@ class FakePipeline:
             raise self.world.fault
         time.sleep(self.world.cost_s)
         self.seen.append(frame.index)
-        result = make_result(frame.index, frame.timestamp_s, self.world.camera, min(self.world.people, self.config.detection.max_people))
+        result = make_result(
+            frame.index, frame.timestamp_s, self.world.camera, min(self.world.people, self.config.detection.max_people)
+        )
         self.last_maps = make_maps(result) if self.world.with_maps else None
         return result
 
