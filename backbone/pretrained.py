@@ -234,7 +234,7 @@ def _attempt(source: Source, file: IO[bytes], progress: bool) -> None:
         import requests
     except ImportError as error:
         raise DownloadError("fetching weights needs pooch: pip install 'xnect[download]'") from error
-    with tqdm(unit="B", unit_scale=True, desc=source.file_name, disable=not progress, leave=False) as bar:
+    with tqdm(unit="B", unit_scale=True, desc=source.file_name, disable=None if progress else True, leave=False) as bar:
         sink = _Sink(file, source, bar)
         if sink.complete():
             return
