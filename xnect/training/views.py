@@ -25,7 +25,7 @@ class ViewConfig:
 
     Attributes:
         size: Side of the square crops [px], a multiple of 16.
-        person_low, person_high: Size of the focal person in a crop, as shares of the crop's side (log-uniform).
+        person_low_px, person_high_px: Size of the focal person in a crop [px] (log-uniform).
         scale_low, scale_high: Limits of the picture's magnification.
         rotation_deg: Largest rotation, applied to ``rotated`` of the views.
         rotated: Share of the views that are rotated.
@@ -34,8 +34,8 @@ class ViewConfig:
     """
 
     size: int = 256
-    person_low: float = 0.18
-    person_high: float = 1.25
+    person_low_px: float = 46.0
+    person_high_px: float = 320.0
     scale_low: float = 0.25
     scale_high: float = 2.6
     rotation_deg: float = 35.0
@@ -83,8 +83,8 @@ def random_affine(
     whole = torch.cat([torch.zeros_like(store.size[rows]), store.size[rows]], 1)
     box = torch.where(none[:, None], whole, box)
     extent = box[:, 2:].amax(1).clamp(min=16)
-    ratio = config.person_high / config.person_low
-    target = config.size * config.person_low * ratio ** torch.rand(count, device=device)
+    ratio = config.person_high_px / config.person_low_px
+    target = config.person_low_px * ratio ** torch.rand(count, device=device)
     scale = (target / extent).clamp(config.scale_low, config.scale_high)
     angle = _uniform(-1, 1, count, device=device) * math.radians(config.rotation_deg)
     angle = angle * (torch.rand(count, device=device) < config.rotated)

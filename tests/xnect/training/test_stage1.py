@@ -107,7 +107,7 @@ def test_a_teacher_fills_what_labels_leave_open():
 
 def test_views_keep_labels_on_their_spots(store):
     torch.manual_seed(5)
-    config = ViewConfig(size=256, person_low=0.5, person_high=0.8, layers=1)
+    config = ViewConfig(size=256, person_low_px=128, person_high_px=205, layers=1)
     crops = draw_crops(store, torch.arange(8), torch.arange(8), store.focal_people(), config)
     background = crops.images.mean(1).flatten(1).median(1).values
     hits, total = 0, 0
@@ -153,7 +153,7 @@ def test_soft_maps_turn_with_the_view(store):
             store.soft_maps = torch.zeros(8, 40, cells, cells, dtype=torch.uint8)
         store.soft_maps[n] = torch.from_numpy(packed)
     torch.manual_seed(2)
-    config = ViewConfig(size=256, person_low=0.6, person_high=0.8, layers=1)
+    config = ViewConfig(size=256, person_low_px=154, person_high_px=205, layers=1)
     crops = draw_crops(store, torch.arange(8), torch.arange(8), store.focal_people(), config)
     maps = draw_targets(Crops(crops.images, crops.joints, crops.boxes, crops.ignore, crops.known, None)).maps
     heat, soft_heat = maps[:, :14], crops.soft[:, :14]
