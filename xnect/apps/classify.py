@@ -24,7 +24,6 @@ def classify(path: str, config: RunConfig, backbone: str | None, topk: int) -> i
         XnectError: It cannot be read, or the network has no weights.
     """
     from backbone.classify import ClassifyOptions, run
-
     from backbone.errors import BackboneError
 
     folder = config.output.directory

@@ -44,6 +44,14 @@ class NetworkSpec:
     head: int = 128
     encoding: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what no network of ours is (a weights file may say anything); raises WeightsError."""
+        kinds = ((self.trunk, str), (self.width, float), (self.head, int), (self.encoding, bool))
+        if any(type(value) is not kind for value, kind in kinds):
+            raise WeightsError(f"a network is told by trunk, width, head and encoding, not by {self}")
+        if self.trunk not in backbone.names() or not 0.05 <= self.width <= 4 or not 16 <= self.head <= 1024:
+            raise WeightsError(f"no such network: {self}")
+
 
 def _conv(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(
