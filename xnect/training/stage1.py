@@ -124,7 +124,8 @@ def main(argv: list[str] | None = None) -> int:
     store = store.to(device)
     spec = NetworkSpec(options.network, options.width, options.head)
     net = load_stage1(options.init) if options.init else Stage1(spec)
-    net = net.to(device, memory_format=torch.channels_last)
+    net = net.to(device)
+    net.to(memory_format=torch.channels_last)
     loss = MapLoss(store, ViewConfig(size=options.size), options.batch, bf16=True)
     config = LoopConfig(
         out=options.out, steps=options.steps, minutes=options.minutes, learning_rate=options.lr, warmup=options.warmup,
