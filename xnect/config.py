@@ -145,10 +145,10 @@ class FilterConfig:
     """
 
     enabled: bool = True
-    min_cutoff_2d: float = 1.7
-    beta_2d: float = 0.3
-    min_cutoff_3d: float = 0.8
-    beta_3d: float = 0.4
+    min_cutoff_2d: float = 10.0
+    beta_2d: float = 40.0
+    min_cutoff_3d: float = 1.7
+    beta_3d: float = 3.2
     derivative_cutoff: float = 1.0
 
     def __post_init__(self) -> None:

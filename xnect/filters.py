@@ -6,6 +6,8 @@ arrays with one row a person; rows are handed out by the caller.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -18,7 +20,7 @@ RESTART_S = 0.5
 @njit(cache=True)
 def _blend(cutoff: float, dt: float) -> float:
     """Weight of the new value in a low-pass filter of first order."""
-    step = 2.0 * np.pi * cutoff * dt
+    step = 2.0 * math.pi * cutoff * dt
     return step / (step + 1.0)
 
 
@@ -36,19 +38,21 @@ def _filter_rows(
             age[row, k] = gap
             if not valid[r, k]:
                 if gap < RESTART_S:
-                    values[r, k] = state[row, k]
+                    for c in range(channels):
+                        values[r, k, c] = state[row, k, c]
                 continue
             age[row, k] = 0.0
             if not gap < RESTART_S:
-                state[row, k] = values[r, k]
-                speed[row, k] = 0.0
+                for c in range(channels):
+                    state[row, k, c] = values[r, k, c]
+                    speed[row, k, c] = 0.0
                 continue
             smooth, squares = _blend(derivative_cutoff, gap), 0.0
             for c in range(channels):
                 raw = (values[r, k, c] - state[row, k, c]) / gap
                 speed[row, k, c] += smooth * (raw - speed[row, k, c])
                 squares += speed[row, k, c] ** 2
-            weight = _blend(min_cutoff + beta * scale[r] * np.sqrt(squares), gap)
+            weight = _blend(min_cutoff + beta * scale[r] * math.sqrt(squares), gap)
             for c in range(channels):
                 state[row, k, c] += weight * (values[r, k, c] - state[row, k, c])
                 values[r, k, c] = state[row, k, c]
@@ -64,30 +68,41 @@ def _filter_rotations(rows: I64, values: F64, dt: F64, state: F64, speed: F64, a
         gap = age[row] + dt[r]
         age[row] = 0.0
         if not gap < RESTART_S:
-            state[row] = values[r]
-            speed[row] = 0.0
+            for k in range(4):
+                state[row, k] = values[r, k]
+            for k in range(3):
+                speed[row, k] = 0.0
             continue
-        w, x, y, z = values[r]
-        a, b, c, d = state[row]
+        w, x, y, z = values[r, 0], values[r, 1], values[r, 2], values[r, 3]
+        a, b, c, d = state[row, 0], state[row, 1], state[row, 2], state[row, 3]
         # the turn from the state to the value, value * conjugate(state), the shorter way round
         real = w * a + x * b + y * c + z * d
         sign = -1.0 if real < 0 else 1.0
         turn[0] = sign * (x * a - w * b + z * c - y * d)
         turn[1] = sign * (y * a - w * c + x * d - z * b)
         turn[2] = sign * (z * a - w * d + y * b - x * c)
-        sine = np.sqrt((turn * turn).sum())
-        turn *= 2.0 * np.arctan2(sine, sign * real) / sine if sine > 1e-9 else 2.0
-        speed[row] += _blend(derivative_cutoff, gap) * (turn / gap - speed[row])
-        turn *= _blend(min_cutoff + beta * np.sqrt((speed[row] ** 2).sum()), gap)
-        half = 0.5 * np.sqrt((turn * turn).sum())
-        p = np.cos(half)
-        q, u, v = turn * (0.5 * np.sin(half) / half if half > 1e-9 else 0.5)
+        sine = math.sqrt(turn[0] ** 2 + turn[1] ** 2 + turn[2] ** 2)
+        length = 2.0 * math.atan2(sine, sign * real) / sine if sine > 1e-9 else 2.0
+        smooth, squares = _blend(derivative_cutoff, gap), 0.0
+        for k in range(3):
+            turn[k] *= length
+            speed[row, k] += smooth * (turn[k] / gap - speed[row, k])
+            squares += speed[row, k] ** 2
+        part = _blend(min_cutoff + beta * math.sqrt(squares), gap)
+        half = 0.5 * part * length * sine
+        p = math.cos(half)
+        factor = part * (0.5 * math.sin(half) / half if half > 1e-9 else 0.5)
+        q, u, v = factor * turn[0], factor * turn[1], factor * turn[2]
         state[row, 0] = p * a - q * b - u * c - v * d
         state[row, 1] = p * b + q * a + u * d - v * c
         state[row, 2] = p * c - q * d + u * a + v * b
         state[row, 3] = p * d + q * c - u * b + v * a
-        state[row] /= np.sqrt((state[row] ** 2).sum())
-        values[r] = state[row]
+        squares = 0.0
+        for k in range(4):
+            squares += state[row, k] ** 2
+        for k in range(4):
+            state[row, k] /= math.sqrt(squares)
+            values[r, k] = state[row, k]
 
 
 class OneEuroFilter:

@@ -29,11 +29,11 @@ from xnect.structures import F64, I64, Bodies, Bool, Camera, Detections, Poses, 
 #: Expected error of a joint of full confidence: Stage II's, and a 2D joint's in the plane through the person [m].
 ERROR_3D_M, ERROR_2D_M = 0.05, 0.015
 #: Distances beyond which a joint counts as wrong and stops pulling [m].
-OUTLIER_3D_M, OUTLIER_2D_M = 0.40, 0.12
+OUTLIER_3D_M, OUTLIER_2D_M = 0.25, 0.09
 #: Standard deviations of the angles about rest, and about the range that people use most [rad].
-REST_RAD, OBSERVED_RAD = 3.0, 0.5
+REST_RAD, OBSERVED_RAD = 1.2, 0.15
 #: How far people stray from where they are expected, per second: sideways, in depth, turning, each angle.
-STRAY_M_S, STRAY_DEPTH_M_S, STRAY_TURN_RAD_S, STRAY_ANGLE_RAD_S = 1.5, 0.8, 4.0, 6.0
+STRAY_M_S, STRAY_DEPTH_M_S, STRAY_TURN_RAD_S, STRAY_ANGLE_RAD_S = 2.4, 2.0, 1.6, 2.8
 #: Nobody is further away [m], nor further to the side than this times the distance.
 FARTHEST_M, WIDEST = 100.0, 3.0
 #: Gauss-Newton steps from a closed-form start.
@@ -43,7 +43,7 @@ EXPLODED = 6.0
 #: Least weight of a joint of Stage II, since nothing else tells where an unseen limb is.
 LEAST_TRUST = 0.02
 #: The 2D neck is the middle of the shoulders and only near the base of the neck.
-NECK_TRUST = 0.3
+NECK_TRUST = 0.4
 
 _POINT_OF_2D: I64 = np.array([NOSE] + [SKELETON.joint_names.index(n) for n in JOINTS_2D[1:]])
 _POINT_OF_3D = SKELETON.index_21

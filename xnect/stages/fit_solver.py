@@ -9,6 +9,7 @@ that step (projected Newton).
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -168,49 +169,61 @@ def _add_point(p: int, root: F64, weight: float, force: F64, image: F64, work: _
 
 
 @njit(cache=True)
+def _body_term(i: int, p: int, targets: Targets, outlier: float, points: F64, force: F64) -> float:
+    """Half gradient of a point's 3D term into ``force``; returns its weight."""
+    weight, square = targets.weight_3d[i, p], 0.0
+    for k in range(3):
+        force[k] = points[p, k] - points[0, k] - targets.joints_m[i, p, k]
+        square += force[k] ** 2
+    weight /= (1.0 + square / outlier) ** 2
+    for k in range(3):
+        force[k] *= weight
+    return weight
+
+
+@njit(cache=True)
+def _image_term(i: int, p: int, targets: Targets, outlier: float, points: F64, force: F64, image: F64) -> None:
+    """Half gradient of a point's 2D term into ``force``, its Hessian by the point into ``image`` (3 x 3)."""
+    weight, depth, z = targets.weight_2d[i, p], targets.depth_m[i], points[p, 2]
+    if weight <= 0.0 or z <= NEAR_M:
+        for a in range(3):
+            force[a] = 0.0
+            for b in range(3):
+                image[a, b] = 0.0
+        return
+    x, y, f = points[p, 0] / z, points[p, 1] / z, depth / z
+    u, v = depth * (x - targets.image[i, p, 0]), depth * (y - targets.image[i, p, 1])
+    weight /= (1.0 + (u * u + v * v) / outlier) ** 2
+    force[0], force[1] = weight * f * u, weight * f * v
+    force[2] = -x * force[0] - y * force[1]
+    weight *= f * f
+    image[0, 0] = image[1, 1] = weight
+    image[0, 1] = image[1, 0] = 0.0
+    image[0, 2] = image[2, 0] = -weight * x
+    image[1, 2] = image[2, 1] = -weight * y
+    image[2, 2] = weight * (x * x + y * y)
+
+
+@njit(cache=True)
 def _linearise(i: int, targets: Targets, priors: Priors, root: F64, rotation: F64, angles: F64, work: _Work) -> None:
     """Half gradient and Gauss-Newton Hessian (lower triangle) at the current body, into ``work``."""
     hessian, gradient, points = work.hessian, work.gradient, work.points
-    hessian[:] = 0.0
-    gradient[:] = 0.0
-    force, image = np.empty(3), np.empty((3, 3))
-    depth = targets.depth_m[i]
+    for k in range(VARIABLES):
+        gradient[k] = 0.0
+        for m in range(k + 1):
+            hessian[k, m] = 0.0
+    force, pull, image = np.empty(3), np.empty(3), np.empty((3, 3))
     for p in range(POINTS):
-        w3, w2 = targets.weight_3d[i, p], targets.weight_2d[i, p]
-        z = points[p, 2]
-        if z <= NEAR_M:
-            w2 = 0.0
-        if w3 <= 0.0 and w2 <= 0.0:
+        if targets.weight_3d[i, p] <= 0.0 and targets.weight_2d[i, p] <= 0.0:
             continue
-        force[:] = 0.0
-        image[:] = 0.0
-        if w3 > 0.0:
-            s = 0.0
-            for k in range(3):
-                force[k] = points[p, k] - root[k] - targets.joints_m[i, p, k]
-                s += force[k] ** 2
-            w3 /= (1.0 + s / priors.outlier_3d_m2) ** 2
-            force *= w3
-        if w2 > 0.0:
-            x, y, f = points[p, 0] / z, points[p, 1] / z, depth / z
-            u, v = depth * (x - targets.image[i, p, 0]), depth * (y - targets.image[i, p, 1])
-            w2 /= (1.0 + (u * u + v * v) / priors.outlier_2d_m2) ** 2
-            pull_x, pull_y = w2 * f * u, w2 * f * v
-            force[0] += pull_x
-            force[1] += pull_y
-            force[2] -= x * pull_x + y * pull_y
-            gradient[0] += pull_x
-            gradient[1] += pull_y
-            gradient[2] -= x * pull_x + y * pull_y
-            w = w2 * f * f
-            image[0, 0] = image[1, 1] = w
-            image[0, 2] = image[2, 0] = -w * x
-            image[1, 2] = image[2, 1] = -w * y
-            image[2, 2] = w * (x * x + y * y)
-            for a in range(3):
-                for b in range(a + 1):
-                    hessian[a, b] += image[a, b]
-        _add_point(p, root, w3, force, image, work)
+        weight = _body_term(i, p, targets, priors.outlier_3d_m2, points, force)
+        _image_term(i, p, targets, priors.outlier_2d_m2, points, pull, image)
+        for a in range(3):
+            gradient[a] += pull[a]
+            force[a] += pull[a]
+            for b in range(a + 1):
+                hessian[a, b] += image[a, b]
+        _add_point(p, root, weight, force, image, work)
     _add_priors(i, targets, priors, root, rotation, angles, work)
 
 
@@ -247,7 +260,7 @@ def _tree_solve(h: F64, x: F64) -> None:
     Dynamics Algorithms, section 6.5).
     """
     for k in range(VARIABLES - 1, -1, -1):
-        h[k, k] = np.sqrt(max(h[k, k], 1e-12))
+        h[k, k] = math.sqrt(max(h[k, k], 1e-12))
         i = VARIABLE_PARENT[k]
         while i >= 0:
             h[k, i] /= h[k, k]
@@ -277,18 +290,32 @@ def _tree_solve(h: F64, x: F64) -> None:
 def _newton_step(damping: float, angles: F64, limits: F64, work: _Work) -> None:
     """The damped step into ``work.step``; angles at a limit that would leave it stay where they are."""
     factor, step = work.factor, work.step
-    factor[:] = work.hessian
     for k in range(VARIABLES):
+        for m in range(k + 1):
+            factor[k, m] = work.hessian[k, m]
         factor[k, k] = factor[k, k] * (1.0 + damping) + 1e-9
         step[k] = -work.gradient[k]
     for d in range(ANGLES):
         k = 6 + d
         if (angles[d] <= limits[d, 0] and step[k] < 0.0) or (angles[d] >= limits[d, 1] and step[k] > 0.0):
-            factor[k, :k] = 0.0
-            factor[k + 1 :, k] = 0.0
+            for m in range(k):
+                factor[k, m] = 0.0
+            for m in range(k + 1, VARIABLES):
+                factor[m, k] = 0.0
             factor[k, k] = 1.0
             step[k] = 0.0
     _tree_solve(factor, step)
+
+
+@njit(cache=True)
+def _copy(root: F64, rotation: F64, angles: F64, to_root: F64, to_rotation: F64, to_angles: F64) -> None:
+    """One body onto another (in loops: slices would double the time to compile)."""
+    for a in range(3):
+        to_root[a] = root[a]
+        for b in range(3):
+            to_rotation[a, b] = rotation[a, b]
+    for d in range(ANGLES):
+        to_angles[d] = angles[d]
 
 
 @njit(cache=True)
@@ -305,7 +332,9 @@ def _minimise(
         before = energy
         for _ in range(_ATTEMPTS):
             _newton_step(damping, angles, priors.limits_rad, work)
-            exponential(work.step[3:6], turn)
+            for a in range(3):
+                work.pull[a] = work.step[3 + a]
+            exponential(work.pull, turn)
             for a in range(3):
                 new_root[a] = root[a] + work.step[a]
                 for b in range(3):
@@ -317,9 +346,7 @@ def _minimise(
             forward(new_root, new_rotation, new_angles, targets.offsets_m[i], work.points, work.frames, work.axes)
             trial = _energy(i, targets, priors, new_root, new_rotation, new_angles, work.points)
             if trial <= energy:
-                root[:] = new_root
-                rotation[:] = new_rotation
-                angles[:] = new_angles
+                _copy(new_root, new_rotation, new_angles, root, rotation, angles)
                 energy = trial
                 damping = max(damping * 0.25, _LEAST_DAMPING)
                 break

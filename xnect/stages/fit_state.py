@@ -15,10 +15,8 @@ FIRST_STEP_S = 1 / 30
 SHORTEST_STEP_S, LONGEST_STEP_S = 1e-3, 1.0
 #: The speed of someone who is not seen falls by the factor e in this time [s].
 SPEED_DECAY_S = 0.12
-#: Weight of the newest difference in the running speed.
-SPEED_BLEND = 0.5
 #: Share of the speed with which people are expected to go on.
-MOMENTUM = 0.6
+MOMENTUM = 0.7
 #: Nobody turns a joint, turns round or walks faster than this [rad/s], [rad/s], [m/s].
 FASTEST_ANGLE, FASTEST_TURN, FASTEST_ROOT = 15.0, 10.0, 8.0
 #: Where somebody stands of whom nothing was ever seen [m]; upright and facing the camera.
@@ -118,8 +116,7 @@ class PersonStates:
             (self._turn_speed, sine, FASTEST_TURN),
             (self._angle_speed, angles - self.angles_rad[rows], FASTEST_ANGLE),
         ):
-            new = speed[rows] + SPEED_BLEND * (np.clip(change * per_s, -fastest, fastest) - speed[rows])
-            speed[rows] = np.where(restarted[:, None], 0.0, new)
+            speed[rows] = np.where(restarted[:, None], 0.0, np.clip(change * per_s, -fastest, fastest))
         self.root_m[rows] = root
         self.rotation[rows] = rotation
         self.angles_rad[rows] = angles

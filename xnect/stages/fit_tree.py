@@ -140,8 +140,10 @@ def forward(root: F64, rotation: F64, angles: F64, offsets: F64, points: F64, fr
         frames: Output, each joint's rotation (POINTS, 3, 3).
         axes: Output, unit (swings: nearly unit) axes (ANGLES, 3).
     """
-    points[0] = root
-    frames[0] = rotation
+    for i in range(3):
+        points[0, i] = root[i]
+        for k in range(3):
+            frames[0, i, k] = rotation[i, k]
     for j in range(1, POINTS):
         p = _PARENT[j]
         base, frame = frames[p], frames[j]
@@ -184,9 +186,18 @@ def turned(vectors: F64, rotations: F64) -> F64:
         m = out[i]
         _times(turn, rotations[i], m)
         # Gram-Schmidt on the columns
-        m[:, 0] /= np.sqrt((m[:, 0] ** 2).sum())
-        m[:, 1] -= m[:, 0] * (m[:, 0] * m[:, 1]).sum()
-        m[:, 1] /= np.sqrt((m[:, 1] ** 2).sum())
+        length, along = 0.0, 0.0
+        for k in range(3):
+            length += m[k, 0] ** 2
+            along += m[k, 0] * m[k, 1]
+        along /= length
+        square = 0.0
+        for k in range(3):
+            m[k, 1] -= along * m[k, 0]
+            square += m[k, 1] ** 2
+        for k in range(3):
+            m[k, 0] /= math.sqrt(length)
+            m[k, 1] /= math.sqrt(square)
         for k in range(3):
             a, b = (k + 1) % 3, (k + 2) % 3
             m[k, 2] = m[a, 0] * m[b, 1] - m[b, 0] * m[a, 1]
@@ -215,7 +226,9 @@ def quaternions(rotations: F64) -> F64:
             q[1 + k] = 1.0 + m[k, k] - m[a, a] - m[b, b]
             q[1 + a] = m[a, k] + m[k, a]
             q[1 + b] = m[b, k] + m[k, b]
-        q /= np.sqrt((q * q).sum()) * (-1.0 if q[0] < 0 else 1.0)
+        length = math.sqrt(q[0] ** 2 + q[1] ** 2 + q[2] ** 2 + q[3] ** 2) * (-1.0 if q[0] < 0 else 1.0)
+        for c in range(4):
+            q[c] /= length
     return out
 
 
