@@ -18,7 +18,8 @@ from xnect.apps.options import build_parser, dashed
 from xnect.apps.progress import Progress
 from xnect.apps.settings import Settings, gather, show
 from xnect.config import RunConfig
-from xnect.errors import ConfigError, OutputError, SourceError
+from xnect.errors import ConfigError, OutputError, SourceError, XnectError
+from xnect.resources import resource
 from xnect.session import LazyPipeline
 
 _log = logging.getLogger(__name__)
@@ -116,14 +117,12 @@ def _expand(name: str) -> list[str]:
 
 def demo_clip() -> Path:
     """The clip that comes with the program; raises SourceError where it is missing."""
-    package = Path(__file__).resolve().parents[1]
-    places = [package.parent / "assets" / DEMO_CLIP, package / "assets" / DEMO_CLIP]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    try:
+        return resource(DEMO_CLIP)
+    except XnectError as error:
         raise SourceError(
             f"no source given, and the bundled clip assets/{DEMO_CLIP} is missing; give --video, --camera or --image-dir"
-        )
-    return found
+        ) from error
 
 
 def can_show() -> bool:
