@@ -170,6 +170,11 @@ def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int
                     raise
                 failed += 1
                 _log.error("%s", error)
+            except TimeoutError as error:
+                if not stop.event.is_set():
+                    raise
+                _log.warning("%s; if the recording is torn, xnect repair mends it", error)
+                return stop.code
             if stop.event.is_set():
                 _log.warning("stopped; what was recorded is whole")
                 return stop.code
@@ -213,6 +218,7 @@ def _record(
                 return
         elif not config.output.overwrite:
             folders.refuse_results(folder)
+        _log.debug("loading the network")
         pipeline.use_camera(source.camera)
         pipeline.build()  # before the folder is touched: without weights nothing is to be left behind
         earlier = recording.set_aside(folder) if config.output.resume else None
