@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from xnect.apps.options import Parser, dashed, version
+from xnect import __version__
+from xnect.apps.options import Parser, dashed
 from xnect.errors import XnectError
 
 OK, NOTE, BAD = "ok", "note", "BAD"
@@ -233,7 +234,7 @@ def main(argv: Sequence[str]) -> int:
     from xnect.capture import opencv
 
     opencv.silence()
-    print(f"xnect {version()}")
+    print(f"xnect {__version__}")
     home = str(Path.home())
     bad = 0
     for finding in examine():

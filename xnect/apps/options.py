@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from xnect import __version__
 from xnect.config import FORMAT_NAMES, LOG_LEVELS
 from xnect.errors import ConfigError
 
@@ -252,14 +253,4 @@ def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def version_line() -> str:
     """``xnect 0.1.0 (Python 3.11.7)``."""
-    return f"xnect {version()} (Python {sys.version.split()[0]})"
-
-
-def version() -> str:
-    """The package's version, also where it runs from a checkout."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("xnect")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"
+    return f"xnect {__version__} (Python {sys.version.split()[0]})"

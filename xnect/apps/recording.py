@@ -11,8 +11,8 @@ from scipy.optimize import linear_sum_assignment
 
 import xnect.formats.header as headers
 import xnect.formats.recording as recording
+from xnect import __version__
 from xnect.apps.folders import LOG_NAME
-from xnect.apps.options import version
 from xnect.capture import SourceInfo
 from xnect.config import PipelineConfig, RunConfig, to_dict
 from xnect.errors import FormatError
@@ -39,7 +39,7 @@ def recording_header(info: SourceInfo, camera: Camera, config: PipelineConfig) -
         camera=camera,
         source=source,
         fps=info.fps or 30.0,
-        program={"name": "xnect", "version": version(), "settings": settings},
+        program={"name": "xnect", "version": __version__, "settings": settings},
         bones=SKELETON.joint_names,
         bone_parents=tuple(int(parent) for parent in SKELETON.parents),
         filtered=config.filters.enabled and not config.static_images,

@@ -18,7 +18,8 @@ from xnect.apps.options import build_parser, dashed
 from xnect.apps.progress import Progress
 from xnect.apps.settings import Settings, gather, show
 from xnect.config import RunConfig
-from xnect.errors import ConfigError, OutputError, SourceError
+from xnect.errors import ConfigError, OutputError, SourceError, XnectError
+from xnect.resources import resource
 from xnect.session import LazyPipeline
 
 _log = logging.getLogger(__name__)
@@ -116,14 +117,12 @@ def _expand(name: str) -> list[str]:
 
 def demo_clip() -> Path:
     """The clip that comes with the program; raises SourceError where it is missing."""
-    package = Path(__file__).resolve().parents[1]
-    places = [package.parent / "assets" / DEMO_CLIP, package / "assets" / DEMO_CLIP]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    try:
+        return resource(DEMO_CLIP)
+    except XnectError as error:
         raise SourceError(
             f"no source given, and the bundled clip assets/{DEMO_CLIP} is missing; give --video, --camera or --image-dir"
-        )
-    return found
+        ) from error
 
 
 def can_show() -> bool:
@@ -171,6 +170,11 @@ def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int
                     raise
                 failed += 1
                 _log.error("%s", error)
+            except TimeoutError as error:
+                if not stop.event.is_set():
+                    raise
+                _log.warning("%s; if the recording is torn, xnect repair mends it", error)
+                return stop.code
             if stop.event.is_set():
                 _log.warning("stopped; what was recorded is whole")
                 return stop.code
@@ -214,6 +218,7 @@ def _record(
                 return
         elif not config.output.overwrite:
             folders.refuse_results(folder)
+        _log.debug("loading the network")
         pipeline.use_camera(source.camera)
         pipeline.build()  # before the folder is touched: without weights nothing is to be left behind
         earlier = recording.set_aside(folder) if config.output.resume else None
