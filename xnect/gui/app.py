@@ -110,6 +110,12 @@ def run(app: QApplication, window: MainWindow) -> int:
     stop = hear_signals(window)
     code = int(app.exec_())
     stop()
+    if any(thread.name.startswith("xnect-") for thread in threading.enumerate()):
+        # a thread still loads the network or hangs in a driver; tearing Python down under it aborts the process
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from xnect.config import PipelineConfig
 from xnect.errors import OutputError
 from xnect.gui.parts import CameraChoice, Parts, Pipeline, RecordingPlan, Sink, Source, SourceRequest
 from xnect.gui.state import SourceInfo
-from xnect.structures import Camera, Frame, FrameResult
+from xnect.structures import Camera, Frame, FrameResult, PoseMaps
+
+if TYPE_CHECKING:
+    from xnect.pipeline import MotionCapture
 
 
 def take_folder(plan: RecordingPlan, title: str, now: datetime) -> Path:
@@ -39,12 +42,59 @@ def open_source(request: SourceRequest, config: PipelineConfig) -> Source:
     )  # fmt: skip
 
 
+class LivePipeline:
+    """The motion capture behind the window; another camera only changes the stages after the network."""
+
+    def __init__(self, config: PipelineConfig, camera: Camera | None) -> None:
+        """Load the network; raises WeightsError."""
+        from xnect.pipeline import StageOne
+        from xnect.stages.network import load_network
+
+        network = load_network(None, config.network)
+        self._config = config
+        self._detector = StageOne(network, config.detection, network.description)
+        self._capture = self._make(camera)
+
+    def _make(self, camera: Camera | None) -> MotionCapture:
+        from xnect.pipeline import MotionCapture
+
+        return MotionCapture.from_config(self._config, camera, self._detector)
+
+    @property
+    def last_maps(self) -> PoseMaps | None:
+        """Stage I's maps of the last frame."""
+        return self._capture.last_maps
+
+    @property
+    def description(self) -> str:
+        """Network, device and precision."""
+        return self._capture.description
+
+    def __call__(self, frame: Frame) -> FrameResult:
+        """The people of one frame."""
+        return self._capture(frame)
+
+    def reset(self) -> None:
+        """Forget people and filters."""
+        self._capture.reset()
+
+    def rescale(self) -> None:
+        """Measure everyone's bones again."""
+        self._capture.rescale()
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """New settings from the next frame on."""
+        self._config = config
+        self._capture.reconfigure(config)
+
+    def use_camera(self, camera: Camera) -> None:
+        """Another camera: identities and bodies start anew."""
+        self._capture = self._make(camera)
+
+
 def make_pipeline(config: PipelineConfig, camera: Camera | None) -> Pipeline:
     """Load the network; raises WeightsError, ConfigError."""
-    from xnect.pipeline import MotionCapture
-
-    pipeline: Any = MotionCapture.from_config(config, camera)
-    return pipeline
+    return LivePipeline(config, camera)
 
 
 def use_camera(pipeline: Pipeline, config: PipelineConfig, camera: Camera) -> None:
@@ -55,8 +105,8 @@ def use_camera(pipeline: Pipeline, config: PipelineConfig, camera: Camera) -> No
     """
     from xnect.capture.calibration import camera_of_size
 
-    capture: Any = pipeline
-    capture.use_camera(camera_of_size(config.camera, camera.size_px))
+    if isinstance(pipeline, LivePipeline):
+        pipeline.use_camera(camera_of_size(config.camera, camera.size_px))
 
 
 def open_sink(plan: RecordingPlan, source: SourceInfo, frame: Frame, result: FrameResult) -> tuple[Sink, Path]:

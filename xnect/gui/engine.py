@@ -14,6 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from xnect.config import PipelineConfig
 from xnect.errors import XnectError
@@ -26,6 +27,9 @@ from xnect.gui.state import Rate, RecordingStatus, Shown, SourceInfo
 from xnect.structures import Camera, FrameResult
 
 _log = logging.getLogger(__name__)
+
+#: Pipeline, commands for it, reader, and the generation whose file has ended.
+_Job: TypeAlias = "tuple[Pipeline | None, list[Callable[[Pipeline], None]], Reader | None, int | None]"
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Engine:
         self._last: Packet | None = None
         self._previewed: Packet | None = None
         self._generation = 0
+        self._at_end: int | None = None
         self._loading = 0
         self._rate = Rate()
         self._transport = Transport()
@@ -85,8 +90,8 @@ class Engine:
         """Number of the source that is open now; what comes from older ones is stale."""
         return self._generation
 
-    def open(self, request: SourceRequest) -> None:
-        """Leave the present source and open another."""
+    def open(self, request: SourceRequest, plan: RecordingPlan | None = None) -> None:
+        """Leave the present source and open another; with a plan, record it from its first frame on."""
         self.stop_recording()
         with self._cond:
             old, self._reader = self._reader, None
@@ -105,6 +110,8 @@ class Engine:
         self._transport.playing = True
         with self._cond:
             self._reader = reader
+        if plan is not None:
+            self.start_recording(plan)
         reader.start()
 
     def _control(self, change: Callable[[Transport], None]) -> None:
@@ -112,6 +119,7 @@ class Engine:
         self._transport.seek_s, self._transport.steps = None, 0
         if self._reader is not None:
             self._reader.control(change)
+        self._wake()
 
     def play(self, playing: bool) -> None:
         """Play or pause a file."""
@@ -156,7 +164,8 @@ class Engine:
             text = str(error) if isinstance(error, XnectError) else f"{type(error).__name__}: {error}"
             _log.warning("the network could not be loaded: %s", text)
             if ticket == self._loading and not self._stop:
-                self._events.failed("The network could not be loaded", text, traceback.format_exc())
+                details = "" if isinstance(error, XnectError) else traceback.format_exc()
+                self._events.failed("The network could not be loaded", text, details)
                 self._events.progress("")
             return
         with self._cond:
@@ -277,12 +286,13 @@ class Engine:
             self._events.lost(why)
 
     def _ended(self, generation: int) -> None:
-        if generation == self._generation:
-            self._transport.playing = False
-            self._events.ended()
+        with self._cond:  # told by the inference thread, after the last frame went through it
+            self._at_end = generation
+            self._cond.notify_all()
 
     def _unopened(self, why: str, generation: int) -> None:
         if generation == self._generation:
+            self.stop_recording()
             self._events.progress("")
             self._events.failed("The source cannot be read", why, "")
 
@@ -293,16 +303,11 @@ class Engine:
     # ---- the inference thread
 
     def _run(self) -> None:
-        while True:
-            with self._cond:
-                self._cond.wait_for(lambda: self._stop or self._work())
-                if self._stop:
-                    return
-                pipeline = self._replay or self._pipeline
-                commands = list(self._commands) if pipeline is not None else []
-                if pipeline is not None:
-                    self._commands.clear()
-                reader = self._reader
+        while (job := self._next()) is not None:
+            pipeline, commands, reader, at_end = job
+            if at_end is not None and at_end == self._generation:
+                self._transport.playing = False
+                self._events.ended()
             if pipeline is None:
                 self._preview(reader)
                 continue
@@ -317,12 +322,31 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - a worker's outermost loop: the window must live on
                 self._broke(error)
 
-    def _work(self) -> bool:
+    def _next(self) -> _Job | None:
+        """Wait for something to do; None = the end."""
+        with self._cond:
+            while (wait_s := self._wait_s()) != 0.0:
+                self._cond.wait(wait_s)
+            if self._stop:
+                return None
+            at_end, self._at_end = self._at_end, None
+            pipeline = self._replay or self._pipeline
+            commands = list(self._commands) if pipeline is not None else []
+            if pipeline is not None:
+                self._commands.clear()
+            return pipeline, commands, self._reader, at_end
+
+    def _wait_s(self) -> float | None:
+        """Seconds until there is something to do; 0 = now, None = until somebody calls."""
+        if self._stop or self._at_end is not None:
+            return 0.0
         reader = self._reader
-        waiting = reader.peek() if reader is not None else None
         if (self._replay or self._pipeline) is None:
-            return waiting is not None and waiting is not self._previewed
-        return waiting is not None or bool(self._commands)
+            waiting = reader.peek() if reader is not None else None
+            return 0.0 if waiting is not None and waiting is not self._previewed else None
+        if self._commands:
+            return 0.0
+        return reader.ready_in() if reader is not None else None
 
     def _preview(self, reader: Reader | None) -> None:
         """While the network loads: the picture without people; a file waits with its first one."""

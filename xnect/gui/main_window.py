@@ -17,6 +17,7 @@ from xnect.gui import theme
 from xnect.gui.actions import ShortcutGate, build
 from xnect.gui.bridge import Bridge
 from xnect.gui.commands import Commands
+from xnect.gui.dialogs import show_error
 from xnect.gui.drawing import Drawing
 from xnect.gui.engine import Engine
 from xnect.gui.layout import Layout
@@ -60,6 +61,8 @@ class MainWindow(QMainWindow):
         self.ask = True
         self._closing = False
         self._lost_before = ""
+        self._output: OutputConfig | None = None
+        self._many = False
         self.views = Layout(self, self.state, config, folder, formats, opengl)
         self.commands = Commands(self)
         self.edits = ReviewEdits(self)
@@ -86,11 +89,22 @@ class MainWindow(QMainWindow):
     def start(self, queue: list[SourceRequest], output: OutputConfig) -> None:
         """Open the first of the sources that the command line named, the others after it; record where it says so."""
         self.playlist = queue[1:]
-        self.open_source(queue[0])
-        if output.directory is not None and queue[0].kind != "recording":
-            folder = Path(output.directory)
+        self._output = output if output.directory is not None else None
+        self._many = len(queue) > 1
+        if self._output is not None:  # who records files wants them done, not played
+            self.views.transport.speed.setCurrentIndex(self.views.transport.speed.count() - 1)
+        self._open_next(queue[0])
+
+    def _open_next(self, request: SourceRequest) -> None:
+        """Open a source of the command line, recorded from its first frame on where an output folder was given."""
+        plan = None
+        if self._output is not None and request.kind != "recording":
+            folder = Path(str(self._output.directory))
             self.views.recording.set_folder(folder)
-            self.takes.start(RecordingPlan(folder, output.formats, exact=True, overwrite=output.overwrite))
+            if self._many:
+                folder = folder / Path(request.title or "source").stem
+            plan = RecordingPlan(folder, self._output.formats, exact=True, overwrite=self._output.overwrite)
+        self.open_source(request, plan)
 
     def find_cameras(self) -> None:
         """List cameras in a thread of its own; drivers may take seconds."""
@@ -161,8 +175,8 @@ class MainWindow(QMainWindow):
 
     # ---- what can be asked of it
 
-    def open_source(self, request: SourceRequest) -> None:
-        """Leave the present source and open another."""
+    def open_source(self, request: SourceRequest, plan: RecordingPlan | None = None) -> None:
+        """Leave the present source and open another; with a plan, record it from its first frame on."""
         if self.takes.busy:
             self.takes.stop()
         self.state.set_source(SourceInfo())
@@ -170,7 +184,9 @@ class MainWindow(QMainWindow):
         self.state.playback.playing = True
         self.views.camera.notice = tr("Opening {name}…").format(name=request.title or request.spec)
         self.views.notice.say("")
-        self.engine.open(request)
+        self.engine.open(request, plan)
+        if plan is not None:
+            self.takes.expect(plan)
         self.refresh_all()
 
     def play(self, playing: bool) -> None:
@@ -300,7 +316,7 @@ class MainWindow(QMainWindow):
         if self.takes.busy:
             self.takes.stop()
         if self.playlist:
-            self.open_source(self.playlist.pop(0))
+            self._open_next(self.playlist.pop(0))
         self.refresh_all()
 
     def _recording(self, status: RecordingStatus) -> None:
@@ -312,17 +328,8 @@ class MainWindow(QMainWindow):
             return
         if self.state.shown is None:
             self.views.camera.notice = text
-        box = QMessageBox(QMessageBox.Warning, "xnect", f"<b>{title}</b>", parent=self)
-        box.setInformativeText(text)
-        if details:
-            box.setDetailedText(details)
-        again = box.addButton(tr("Try again"), QMessageBox.ActionRole) if not self.engine.ready else None
-        box.addButton(QMessageBox.Close)
-        if again is not None:
-            again.clicked.connect(lambda: self.engine.load(self.views.controls.config))
-        self.dialog = box
-        box.setModal(False)
-        box.show()
+        retry = None if self.engine.ready else lambda: self.engine.load(self.views.controls.config)
+        self.dialog = show_error(self, title, text, details, retry)
         self.refresh_all()
 
     # ---- drawing

@@ -73,7 +73,7 @@ class Reader:
         self.info = SourceInfo()
         self._open_source = opener
         self._events = events
-        self._cond = threading.Condition()
+        self._cond = threading.Condition(threading.RLock())
         self._queue: deque[Packet] = deque()
         self._transport = Transport()
         self._epoch = 0
@@ -114,11 +114,26 @@ class Reader:
                 self._queue.clear()
             self._cond.notify_all()
 
-    def take(self) -> Packet | None:
-        """The next frame for the network, None where there is none now."""
+    def ready_in(self) -> float | None:
+        """Seconds until the next frame may be taken; 0 = now, None = nothing to take."""
         with self._cond:
-            if not self._queue:
+            transport = self._transport
+            if not self._queue or transport.seek_s is not None:
                 return None
+            if self.info.live or transport.steps > 0:
+                return 0.0
+            if not transport.playing:
+                return None
+            return max(0.0, self._wait_s(self._queue[0].frame))
+
+    def take(self) -> Packet | None:
+        """The next frame for the network, None where none may be taken now."""
+        with self._cond:
+            if self.ready_in() != 0.0:
+                return None
+            if self._transport.steps > 0 and not self.info.live:
+                self._transport.steps -= 1
+                self._due_s = None
             packet = self._queue.popleft()
             self._cond.notify_all()
             return packet
@@ -230,22 +245,20 @@ class Reader:
             self._transport.steps = max(1, self._transport.steps)  # the first picture shows even while paused
             self._due_s = None
         for frame in source:
-            if not self._may_pass(frame):
+            if not self._put(frame):
                 break
+        self._drain()
         with self._cond:
             if self._stop:
                 return None
-            if self._transport.seek_s is None and not self._transport.loop:
+            ended = self._transport.seek_s is None and not self._transport.loop
+            if ended:
                 self._transport.playing = False
                 self._transport.steps = 0
-                ended = True
-            else:
-                ended = False
         if ended:
-            self._drain()
             self._events.ended(self.generation)
             with self._cond:
-                self._cond.wait_for(lambda: self._stop or self._transport.seek_s is not None or self._transport.playing)
+                self._cond.wait_for(lambda: self._interrupted() or self._transport.playing)
                 if self._stop:
                     return None
         return self._jump()
@@ -253,7 +266,7 @@ class Reader:
     def _drain(self) -> None:
         """Wait until the network has taken all frames, so that "ended" comes after the last picture."""
         with self._cond:
-            self._cond.wait_for(lambda: self._stop or not self._queue or self._transport.seek_s is not None)
+            self._cond.wait_for(lambda: self._interrupted() or not self._queue)
 
     def _jump(self) -> SourceRequest:
         with self._cond:
@@ -266,32 +279,18 @@ class Reader:
     def _packet(self, frame: Frame) -> Packet:
         return Packet(frame, time.perf_counter(), self._epoch, self._dropped, self.generation)
 
-    def _may_pass(self, frame: Frame) -> bool:
-        """Hand a file's frame over when the transport and the network allow; False = stop or seek."""
-        transport = self._transport
-
-        def interrupted() -> bool:
-            return self._stop or transport.seek_s is not None
-
+    def _put(self, frame: Frame) -> bool:
+        """Put a file's frame into the queue when there is room; False = stop or seek."""
         with self._cond:
-            while not interrupted():
-                if transport.steps > 0:
-                    transport.steps -= 1
-                    self._due_s = None
-                    break
-                if not transport.playing:
-                    self._cond.wait()
-                    continue
-                wait_s = self._wait_s(frame)
-                if wait_s <= 0:
-                    break
-                self._cond.wait(wait_s)
-            self._cond.wait_for(lambda: interrupted() or len(self._queue) < FILE_QUEUE)
-            if interrupted():
+            self._cond.wait_for(lambda: self._interrupted() or len(self._queue) < FILE_QUEUE)
+            if self._interrupted():
                 return False
             self._queue.append(self._packet(frame))
         self.wake()
         return True
+
+    def _interrupted(self) -> bool:
+        return self._stop or self._transport.seek_s is not None
 
     def _wait_s(self, frame: Frame) -> float:
         """Seconds until a frame is due at the chosen speed (0 or less = now); late frames shift the schedule."""

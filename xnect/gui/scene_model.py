@@ -54,7 +54,7 @@ def build(state: WindowState) -> Scene:
     people = state.visible_people()
     flip = np.array([-1.0, 1, 1]) if state.options.mirror else np.ones(3)
     floor = -state.floor_y_m
-    joints, joint_rgba, bones, bone_rgba = _bodies(people, state.options.palette)
+    joints, joint_rgba, bones, bone_rgba = _bodies(people, scene_palette(state))
     trails, trail_rgba = _trails(people, state)
     middle = joints[:, :2].mean(0) if len(joints) else np.array([0.0, 3.0])
     grid = ground_grid((0.0, float(np.clip(round(middle[1]), 3, 30))), floor, 6)
@@ -66,7 +66,7 @@ def build(state: WindowState) -> Scene:
         (
             scene_from_camera(p.joints_3d[0].astype(np.float64)) * flip + [0, 0, 0.14],
             state.people.entries[p.id].title if p.id in state.people.entries else f"Person {p.id}",
-            person_rgb(p.id),
+            label_rgb(p.id, state.options.theme),
         )
         for p in people
     )
@@ -74,6 +74,18 @@ def build(state: WindowState) -> Scene:
         joints * flip, joint_rgba, bones * flip, bone_rgba, trails * flip, trail_rgba,
         grid * flip, outline * flip, labels if state.options.ids else (), floor,
     )  # fmt: skip
+
+
+def scene_palette(state: WindowState) -> str:
+    """The side colours, darker on light ground where they are our own."""
+    options = state.options
+    return "XNect on light" if options.theme == "light" and options.palette == "XNect" else options.palette
+
+
+def label_rgb(person_id: int, theme: str) -> tuple[int, int, int]:
+    """A person's colour as text: darkened on light ground."""
+    r, g, b = person_rgb(person_id)
+    return (r, g, b) if theme == "dark" else (r * 6 // 10, g * 6 // 10, b * 6 // 10)
 
 
 def _bodies(people: list[Person], palette: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -55,6 +55,13 @@ class Takes(QObject):
         self._timer.start()
         self._tick()
 
+    def expect(self, plan: RecordingPlan) -> None:
+        """A take begins with the source that is being opened."""
+        self._plan, self._limit_s = plan, 0.0
+        self._state.recording = RecordingStatus("recording", folder=str(plan.folder))
+        self._timer.start()
+        self.changed.emit()
+
     def stop(self) -> None:
         """End the take, or cancel the countdown."""
         self._timer.stop()

@@ -292,6 +292,17 @@ def pytest_collection_modifyitems(config, items) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(scope="session")
+def qapp(tmp_path_factory):
+    """The application as the program makes it (shared OpenGL contexts, repaired Qt folders)."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+    from xnect.gui.app import make_application
+    from xnect.gui.display import mend_qt_paths
+
+    mend_qt_paths()
+    return make_application()
+
+
 @pytest.fixture
 def settings(tmp_path):
     from PyQt5.QtCore import QSettings
@@ -300,12 +311,8 @@ def settings(tmp_path):
 
 
 @pytest.fixture
-def window(world, settings, tmp_path, qtbot):
+def window(world, settings, tmp_path, qtbot, qapp):
     """The real window over the fake world, on screen; closed and its threads gone afterwards."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path))
-    from xnect.gui.display import mend_qt_paths
-
-    mend_qt_paths()
     from xnect.gui.main_window import MainWindow
 
     made = MainWindow(world.parts(), PipelineConfig(), tmp_path / "takes", ("jsonl",), settings)
@@ -313,6 +320,7 @@ def window(world, settings, tmp_path, qtbot):
     qtbot.addWidget(made)
     made.show()
     qtbot.waitExposed(made)
+    qapp.setActiveWindow(made)  # there is no window manager that would
     made.begin(PipelineConfig())
     yield made
     made.close()

@@ -60,7 +60,9 @@ class HelpPage(QWidget):
                     )
             cells += f'<td style="padding:0 14px"><table>{rows}</table></td>'
         legend = tr("Orange = the person's own right, blue = left. Rings and dashes = not seen, inferred or unsure.")
-        return f"<table><tr>{cells}</tr></table><p style='color:{c['dim']}'>{escape(legend)}</p>"
+        return (
+            f"<table align=center><tr>{cells}</tr></table><p align=center style='color:{c['dim']}'>{escape(legend)}</p>"
+        )
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """A sheet that lets the window shine through a little."""
