@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import typing
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -97,7 +98,7 @@ class Stage1(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         for last in (self.maps, *([self.encoding] if spec.encoding else [])):
             nn.init.normal_(last.weight, std=0.01)
-            last.bias.data.zero_()
+            nn.init.constant_(last.get_parameter("bias"), 0.0)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Normalised RGB (B, 3, H, W) -> maps (B, 14 + 26, H/8, W/8) and encoding (B, 63, H/8, W/8) or None."""
@@ -131,7 +132,7 @@ class TorchNetwork:
         self._device, self._precision = _choose(config)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self._net = net.eval().to(self._device, memory_format=torch.channels_last)
+        self._net = channels_last(net.eval().to(self._device))
         self._mean = torch.tensor(MEAN, device=self._device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(STD, device=self._device).view(1, 3, 1, 1) * 255
         spec = net.spec
@@ -169,6 +170,12 @@ def fit_picture(image_bgr: U8, net_px: tuple[int, int]) -> U8:
     out = np.zeros((net_px[1], net_px[0], 3), np.uint8)
     out[:height, :width] = small
     return out
+
+
+def channels_last(net: Stage1) -> Stage1:
+    """The same network with its weights laid out channels last, which is what CPUs and tensor cores like."""
+    typing.cast(Any, net).to(memory_format=torch.channels_last)  # an overload that torch's stubs lack
+    return net
 
 
 def _choose(config: NetworkConfig) -> tuple[torch.device, torch.dtype]:

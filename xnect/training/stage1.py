@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xnect.config import NetworkConfig
 from xnect.errors import ConfigError
-from xnect.stages.network import MEAN, STD, NetworkSpec, Stage1, TorchNetwork, load_stage1, save_stage1
+from xnect.stages.network import MEAN, STD, NetworkSpec, Stage1, TorchNetwork, channels_last, load_stage1, save_stage1
 from xnect.training.datasets.people import load_people
 from xnect.training.datasets.store import Store
 from xnect.training.held_out import HeldOut
@@ -124,8 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     store = store.to(device)
     spec = NetworkSpec(options.network, options.width, options.head)
     net = load_stage1(options.init) if options.init else Stage1(spec)
-    net = net.to(device)
-    net.to(memory_format=torch.channels_last)
+    net = channels_last(net.to(device))
     loss = MapLoss(store, ViewConfig(size=options.size), options.batch, bf16=True)
     config = LoopConfig(
         out=options.out, steps=options.steps, minutes=options.minutes, learning_rate=options.lr, warmup=options.warmup,

@@ -71,7 +71,7 @@ def _uniform(low: float, high: float, *shape: int, device: torch.device) -> torc
 
 def random_affine(
     store: Store, rows: torch.Tensor, focal: torch.Tensor, config: ViewConfig, drift: float
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Affine maps (B, 2, 3) picture -> crop that bring one person to a random size and place, turned and mirrored.
 
     Also returns which views are mirrored, bool (B,).
@@ -204,10 +204,13 @@ def draw_crops(store: Store, rows: torch.Tensor, pool: torch.Tensor, focal: torc
         covered = covered | view.inside
         people.append((joints, boxes, view.ignore))
     joints, boxes, ignore = (torch.cat(parts, 1) for parts in zip(*people, strict=True))
-    return Crops(photometric(images), *_packed(joints, boxes, ignore), known, soft)
+    joints, boxes, ignore = _packed(joints, boxes, ignore)
+    return Crops(photometric(images), joints, boxes, ignore, known, soft)
 
 
-def _packed(joints: torch.Tensor, boxes: torch.Tensor, ignore: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _packed(
+    joints: torch.Tensor, boxes: torch.Tensor, ignore: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Only as many people rows as the fullest crop needs, people first."""
     there = (joints[..., 2] > 0).any(-1) | (boxes[..., 2] > boxes[..., 0])
     order = there.float().argsort(dim=1, descending=True, stable=True)[:, : max(1, int(there.sum(1).max()))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 
@@ -54,12 +55,13 @@ class Store:
 
     def to(self, device: torch.device | str) -> Store:
         """The same store on another device."""
-        return Store(*(None if v is None else v.to(device) for v in (getattr(self, f.name) for f in fields(self))))
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {name: None if value is None else value.to(device) for name, value in values.items()}
+        return Store(**moved)
 
 
 def joined(stores: list[Store]) -> Store:
     """Several stores of the same picture side as one."""
-    parts = [[getattr(s, f.name) for s in stores] for f in fields(Store)]
-    if any(p is None for p in parts[-1]):
-        parts[-1] = [None]
-    return Store(*(None if p[0] is None else torch.cat(p) for p in parts))
+    parts: dict[str, list[Any]] = {f.name: [getattr(s, f.name) for s in stores] for f in fields(Store)}
+    whole: dict[str, Any] = {k: None if any(v is None for v in part) else torch.cat(part) for k, part in parts.items()}
+    return Store(**whole)
