@@ -23,6 +23,7 @@ from xnect.skeleton.joints import JOINT_3D_OF_2D, JOINTS_2D, JOINTS_3D, PELVIS
 from xnect.stages.lifting_frame import (
     ERRORS,
     INPUTS,
+    INPUTS_WITHOUT_ENCODING,
     OUTPUTS,
     ROOT,
     locate,
@@ -123,9 +124,9 @@ def _read_card(path: Path) -> dict[str, Any]:
 
 
 def run_network(layers: tuple[tuple[F32, F32], ...], inputs: F32) -> F32:
-    """Inputs float32 (P, INPUTS) -> raw outputs float32 (P, OUTPUTS)."""
+    """Inputs float32 (P, INPUTS) -> raw outputs float32 (P, OUTPUTS); inputs cut short are taken as followed by zeros."""
     (first, first_bias), *middle, (last, last_bias) = layers
-    state = np.maximum(inputs @ first + first_bias, 0)
+    state = np.maximum(inputs @ first[: inputs.shape[1]] + first_bias, 0)
     for (a, a_bias), (b, b_bias) in zip(middle[::2], middle[1::2], strict=True):
         inner = np.maximum(state @ a + a_bias, 0)
         state = state + np.maximum(inner @ b + b_bias, 0)
@@ -160,7 +161,7 @@ class Lifter:
         frame = to_ray_frame(xy, detections.confidence)
         encoding = detections.encoding if self.weights.encoding else None
         inputs = network_inputs(frame, xy, encoding)
-        raw = run_network(self.weights.layers, inputs)
+        raw = run_network(self.weights.layers, inputs if encoding is not None else inputs[:, :INPUTS_WITHOUT_ENCODING])
         points = place_points(raw, inputs).astype(np.float64)
         joints = points[:, :21] - points[:, PELVIS : PELVIS + 1]
         root = locate(points_of_2d(joints, points[:, 21]), root_prior(raw[:, ROOT], frame), frame)
@@ -177,7 +178,8 @@ class Lifter:
 def _confidence(raw: np.ndarray, seen: np.ndarray) -> F32:
     """exp(-expected error / 15 cm), 0 to 1; nothing seen, nothing trusted."""
     expected_m = np.exp(np.clip(raw, -6, 2))
-    return np.where(seen.any(1)[:, None], np.exp(-expected_m / CONFIDENCE_SCALE_M), 0).astype(np.float32)
+    anything = np.any(seen, axis=1, keepdims=True)
+    return (np.exp(-expected_m / CONFIDENCE_SCALE_M) * anything).astype(np.float32)
 
 
 def _evidence(seen: np.ndarray) -> Bool:

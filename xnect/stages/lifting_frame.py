@@ -19,8 +19,8 @@ from xnect.structures import F32, F64
 #: The encoding vectors that enter the network: (2D joint, 3D joint) pairs, in this order.
 ENCODING_SLOTS = np.argwhere(TRUSTED_JOINTS)
 #: Inputs per person: x, y, confidence, seen for 14 joints; log extent; encoding present; the encoding's vectors.
-GLOBAL_INPUTS = 2
-INPUTS = 14 * 4 + GLOBAL_INPUTS + 3 * len(ENCODING_SLOTS)
+INPUTS_WITHOUT_ENCODING = 14 * 4 + 2
+INPUTS = INPUTS_WITHOUT_ENCODING + 3 * len(ENCODING_SLOTS)
 
 #: Brings bone vectors [m] to about unit size.
 ENCODING_GAIN = 3.0
@@ -31,10 +31,14 @@ OUTPUTS = 112
 #: The 2D joint whose sight line helps to place each of the 22 points; -1 = none (pelvis, spine).
 SIGHT_OF_POINT = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, -1, -1, 0, 4, 7, 10, 13, 0])
 
+#: No joint of a body of 1.70 m is farther from the pelvis along an axis.
+LONGEST_REACH_M = 1.5
+
 _LEAST_EXTENT = 1e-3
 _NEAREST_M, _FARTHEST_M = 0.15, 200.0
-_LEAST_RAY_Z = 0.05
-#: A joint that misses its sight line by this [m] counts half in the second pass.
+#: Sight lines more than 80 degrees off the central ray are pulled in (no picture of a real lens has them).
+_LEAST_RAY_Z = 0.17
+#: A joint that misses its sight line by this [m] counts half in the later passes.
 _MISFIT_M = 0.1
 _SHOULDERS = [2, 5]
 
@@ -71,7 +75,8 @@ def to_ray_frame(xy: np.ndarray, confidence: np.ndarray) -> RayFrame:
     weight = np.where(np.isfinite(xy).all(-1) & (confidence > 0), confidence, 0.0).astype(np.float64)
     seen = weight > 0
     xy = np.where(seen[..., None], xy, 0.0).astype(np.float64)
-    share = weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
+    total = weight.sum(1, keepdims=True)
+    share = weight / np.where(total > 0, total, 1.0)
     rotation = ray_rotation(np.einsum("pj,pjc->pc", share, xy))
     rays = np.concatenate([xy, np.ones_like(xy[..., :1])], -1) @ rotation
     plane = rays[..., :2] / np.maximum(rays[..., 2:], _LEAST_RAY_Z) * seen[..., None]
@@ -117,8 +122,8 @@ def place_points(raw: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     plane = joints[:, SIGHT_OF_POINT, :2]
     share = joints[:, SIGHT_OF_POINT, 3] * (SIGHT_OF_POINT >= 0) / (1 + np.exp(-np.clip(raw[:, GATES], -30, 30)))
     sight = size_m * (plane - raw[:, None, 66:68]) + points[..., 2:] * plane * extent
-    points[..., :2] += share[..., None] * sight
-    return points
+    points[..., :2] += share[..., None] * np.clip(sight, -LONGEST_REACH_M, LONGEST_REACH_M)
+    return np.clip(points, -LONGEST_REACH_M, LONGEST_REACH_M)
 
 
 def root_prior(raw: np.ndarray, frame: RayFrame) -> np.ndarray:
@@ -138,7 +143,7 @@ def locate(points_m: np.ndarray, prior_m: np.ndarray, frame: RayFrame, strength:
     """Pelvis position that puts the predicted joints onto the seen ones: weighted least squares, closed form.
 
     Each seen joint at (x, y) in the plane asks for ``t_x - x t_z = x p_z - p_x`` and the same in y, in metres at the
-    body; a second pass takes weight from joints that do not fit (Cauchy). The network's own guess enters as three more
+    body; two more passes take weight from joints that do not fit (Cauchy). The network's own guess enters as three more
     equations, so that one or two joints are enough for an answer and a person seen edge-on is not thrown far away.
 
     Args:
@@ -162,7 +167,7 @@ def locate(points_m: np.ndarray, prior_m: np.ndarray, frame: RayFrame, strength:
 def _solve(
     points: F64, prior: F64, plane: F64, confidence: F64, extent: F64, strength: float
 ) -> F64:  # pragma: no cover - compiled
-    """``locate`` person by person: two passes over the joints, t_x and t_y eliminated by hand, one division for t_z.
+    """``locate`` person by person: three passes over the joints, t_x and t_y eliminated by hand, one division for t_z.
 
     Every joint is an equation pair with right sides ``a = x p_z - p_x`` and ``b = y p_z - p_y``; the guess is a pair with
     the sight line of the guess and right side 0, and ``extent (t_z - prior_z) = 0``.
@@ -171,7 +176,7 @@ def _solve(
     out = prior.copy()
     for n in range(people):
         gx, gy = prior[n, 0] / prior[n, 2], prior[n, 1] / prior[n, 2]
-        for turn in range(2):
+        for turn in range(3):
             sw, sx, sy, sa, sb = strength, strength * gx, strength * gy, 0.0, 0.0
             sq, sr = strength * (gx * gx + gy * gy), 0.0
             for j in range(joints):

@@ -174,10 +174,10 @@ def _detect(
     count = len(true_xy)
     size = 1.7 / np.maximum(depth.mean(1), 0.3)  # standing height in the picture plane
     good = rng.beta(5, 1.6, (count, 1)) * rng.beta(9, 1.2, (count, 14))
-    seen = np.ones((count, 14), bool)
+    seen = depth > _NEAREST_M
     if imitation.errors > 0:
         good = _hide(rng, good, points, imitation)
-        seen = _lose(rng, true_xy, depth, half_size, good, imitation)
+        seen &= _lose(rng, true_xy, half_size, good, imitation)
     spread = imitation.noise * (0.004 + 0.035 * (1 - good) ** 1.5) * rng.lognormal(0, 0.4, (count, 1))
     coarse = imitation.noise * 0.0025 * half_size.max(1)[:, None] * rng.lognormal(0, 0.4, (count, 1))
     sigma = np.hypot(spread * size[:, None], coarse)
@@ -213,19 +213,18 @@ def _hide(rng: np.random.Generator, good: np.ndarray, points: np.ndarray, imitat
 def _lose(
     rng: np.random.Generator,
     true_xy: np.ndarray,
-    depth: np.ndarray,
     half_size: np.ndarray,
     good: np.ndarray,
     imitation: Imitation,
 ) -> np.ndarray:
     """Which joints are reported at all, bool (B, 14)."""
     count = len(good)
-    seen = (np.abs(true_xy) < half_size[:, None]).all(-1) & (depth > _NEAREST_M)
+    seen = (np.abs(true_xy) < half_size[:, None]).all(-1)
     errors = imitation.errors
     seen &= rng.random(good.shape) > errors * (0.03 + 0.75 * np.maximum(0, 0.45 - good) / 0.45)
-    desk = rng.random(count) < imitation.desk
-    seen[np.ix_(desk, _LOWER)] &= rng.random((int(desk.sum()), 4)) < 0.06
-    seen[np.ix_(desk, _HIPS)] &= rng.random((int(desk.sum()), 1)) < 0.4
+    desk = rng.random((count, 1)) < imitation.desk
+    seen[:, _LOWER] &= ~desk | (rng.random((count, 4)) < 0.06)
+    seen[:, _HIPS] &= ~desk | (rng.random((count, 1)) < 0.4)
     for rows, chance in ((_ARM, 0.02), (_LEG, 0.02), (_SIDE, 0.02)):
         for limb in rows.values():
             seen[:, limb] &= rng.random((count, 1)) >= errors * chance

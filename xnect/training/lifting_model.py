@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -15,33 +14,49 @@ from torch import Tensor, nn
 
 from xnect.codec.encoding import REFERENCE_HEIGHT_M
 from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D, PARENTS_3D
-from xnect.stages.lifting_frame import ERRORS, GATES, INPUTS, OUTPUTS, POINTS, ROOT, SIGHT_OF_POINT
+from xnect.stages.lifting_frame import ERRORS, GATES, INPUTS, LONGEST_REACH_M, OUTPUTS, POINTS, ROOT, SIGHT_OF_POINT
 
 _PARENTS = PARENTS_3D.tolist()
 
 
+class LiftingLayer(nn.Module):
+    """Linear, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs, bias=False)
+        self.norm = nn.BatchNorm1d(outputs)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """(B, inputs) -> (B, outputs)."""
+        return torch.relu(self.norm(self.linear(value)))
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the one linear layer that does the same at run time."""
+        mean, variance = self.norm.running_mean, self.norm.running_var
+        assert mean is not None  # batch norm that keeps statistics
+        assert variance is not None
+        gain = self.norm.weight / torch.sqrt(variance + self.norm.eps)
+        return self.linear.weight * gain[:, None], self.norm.bias - mean * gain
+
+
 class LiftingNet(nn.Module):
-    """A residual perceptron: linear, batch norm, ReLU; blocks of two of them with a skip; a last linear layer."""
+    """A residual perceptron: a layer, blocks of two layers with a skip, a last linear layer."""
 
     def __init__(self, width: int = 384, blocks: int = 2) -> None:
         super().__init__()
-        sizes = [INPUTS, *[width] * (2 * blocks + 1)]
-        self.linears = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(2 * blocks + 1))
+        self.first = LiftingLayer(INPUTS, width)
+        self.middle = nn.ModuleList(
+            nn.Sequential(LiftingLayer(width, width), LiftingLayer(width, width)) for _ in range(blocks)
+        )
         self.last = nn.Linear(width, OUTPUTS)
         self.width, self.blocks = width, blocks
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, INPUTS) -> (B, OUTPUTS)."""
-        stages = list(zip(self.linears, self.norms, strict=True))
-
-        def layer(k: int, value: Tensor) -> Tensor:
-            linear, norm = stages[k]
-            return torch.relu(norm(linear(value)))
-
-        state = layer(0, inputs)
-        for block in range(self.blocks):
-            state = state + layer(2 * block + 2, layer(2 * block + 1, state))
+        state = self.first(inputs)
+        for block in self.middle:
+            state = state + block(state)
         return self.last(state)
 
 
@@ -55,6 +70,7 @@ def placed(outputs: Tensor, inputs: Tensor) -> Tensor:
     plane = joints[..., :2]
     share = joints[..., 3] * (source >= 0) * torch.sigmoid(outputs[:, GATES])
     sight = size_m * (plane - outputs[:, None, 66:68]) + points[..., 2:] * plane * extent
+    sight = sight.clamp(-LONGEST_REACH_M, LONGEST_REACH_M)
     return torch.cat([points[..., :2] + share[..., None] * sight, points[..., 2:]], -1)
 
 
@@ -92,11 +108,8 @@ def lifting_loss(outputs: Tensor, inputs: Tensor, joints_m: Tensor, root: Tensor
 
 def folded(net: LiftingNet) -> list[tuple[np.ndarray, np.ndarray]]:
     """Weight (out, in) and bias of every layer with batch norm folded in, float32."""
-    layers = []
-    for linear, norm in zip(net.linears, net.norms, strict=True):
-        gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        layers.append((linear.weight * gain[:, None], norm.bias - norm.running_mean * gain))
-    layers.append((net.last.weight, net.last.bias))
+    modules = [module for module in net.modules() if isinstance(module, LiftingLayer)]
+    layers = [module.folded() for module in modules] + [(net.last.weight, net.last.bias)]
     return [(w.detach().float().cpu().numpy(), b.detach().float().cpu().numpy()) for w, b in layers]
 
 

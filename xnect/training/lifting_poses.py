@@ -121,7 +121,7 @@ def finish(rotations: F32, offsets: F32, rng: np.random.Generator | None = None)
     head = offsets[:, _J["head_top"], 1] / 0.19
     nose = np.array([0, 0.04, 0.10], np.float32)
     if rng is not None:
-        nose = nose + rng.normal(0, 1, (len(offsets), 3)).astype(np.float32) * [0.004, 0.02, 0.015]
+        nose = nose + rng.standard_normal((len(offsets), 3), np.float32) * np.array([0.004, 0.02, 0.015], np.float32)
     nose_m = places[:, _J["head"]] + rotate(turns[:, _J["head"]], nose * head[:, None])
     axes = np.eye(3, dtype=np.float32)
     pelvis = turns[:, 0]

@@ -78,10 +78,8 @@ def read_motion(folder: Path, split: str, part: str = "all") -> MotionFrames:
     if not rows:
         raise SourceError(f"no clip of split {split!r}, part {part!r} in {folder}")
     shards = {name: _read_shard(folder / name) for name in sorted({r["shard"] for r in rows})}
-    base, offsets = {}, []
-    for name, (_, _, shard_offsets) in shards.items():
-        base[name] = sum(map(len, offsets))
-        offsets.append(shard_offsets)
+    offsets = [shard_offsets for _, _, shard_offsets in shards.values()]
+    base = dict(zip(shards, np.cumsum([0, *map(len, offsets)])[:-1].tolist(), strict=True))
     rotations, roots, skeletons = [], [], []
     for row in rows:
         quats, root, _ = shards[row["shard"]]
@@ -117,7 +115,7 @@ def _read_shard(path: Path) -> tuple[F32, F32, F32]:
             offsets = shard["offsets"].astype(np.float32)
     except (OSError, KeyError, ValueError) as error:
         raise SourceError(f"cannot read motion from {path}: {error}") from error
-    return quats.astype(np.float32) / 32767, root.astype(np.float32) / 10000, offsets
+    return quats.astype(np.float32) / np.float32(32767), root.astype(np.float32) / np.float32(10000), offsets
 
 
 def read_limits(folder: Path) -> tuple[F32, F32]:
@@ -136,7 +134,7 @@ def read_limits(folder: Path) -> tuple[F32, F32]:
             high[row] = [axes[a]["rotvec_p99"] for a in "xyz"]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise SourceError(f"cannot read joint limits from {path}: {error}") from error
-    return np.radians(low), np.radians(high)
+    return np.radians(low).astype(np.float32), np.radians(high).astype(np.float32)
 
 
 @njit(cache=True)
