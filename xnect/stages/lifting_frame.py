@@ -12,7 +12,6 @@ import numpy as np
 from numba import njit
 
 from xnect.codec.encoding import TRUSTED_JOINTS, in_frame_of
-from xnect.geometry import ray_rotation
 from xnect.skeleton.joints import JOINT_3D_OF_2D
 from xnect.structures import F32, F64
 
@@ -72,18 +71,44 @@ def to_ray_frame(xy: np.ndarray, confidence: np.ndarray) -> RayFrame:
         xy: (P, 14, 2), picture-plane coordinates of the joints (``geometry.unproject``); anything where not seen.
         confidence: (P, 14), 0 = not seen.
     """
-    weight = np.where(np.isfinite(xy).all(-1) & (confidence > 0), confidence, 0.0).astype(np.float64)
-    seen = weight > 0
-    xy = np.where(seen[..., None], xy, 0.0).astype(np.float64)
-    total = weight.sum(1, keepdims=True)
-    share = weight / np.where(total > 0, total, 1.0)
-    rotation = ray_rotation(np.einsum("pj,pjc->pc", share, xy))
-    rays = np.concatenate([xy, np.ones_like(xy[..., :1])], -1) @ rotation
-    plane = rays[..., :2] / np.maximum(rays[..., 2:], _LEAST_RAY_Z) * seen[..., None]
-    centre = np.einsum("pj,pjc->pc", share, plane)
-    squares = ((plane - centre[:, None]) ** 2).sum(-1)
-    extent = np.maximum(np.sqrt((share * squares).sum(1)), _LEAST_EXTENT)
-    return RayFrame(rotation, extent, centre, plane, weight)
+    return RayFrame(*_ray_frames(np.ascontiguousarray(xy, np.float64), np.ascontiguousarray(confidence, np.float64)))
+
+
+@njit(cache=True)
+def _ray_frames(xy: F64, confidence: F64) -> tuple[F64, F64, F64, F64, F64]:  # pragma: no cover - compiled
+    """``to_ray_frame`` person by person: mean, its ray's rotation (as ``geometry.ray_rotation``), plane, mean, extent."""
+    people, joints = confidence.shape
+    rotation, extent = np.zeros((people, 3, 3)), np.zeros(people)
+    centre, plane, weight = np.zeros((people, 2)), np.zeros((people, joints, 2)), np.zeros((people, joints))
+    for n in range(people):
+        total = x = y = 0.0
+        for j in range(joints):
+            w = confidence[n, j]
+            if w > 0 and np.isfinite(xy[n, j, 0]) and np.isfinite(xy[n, j, 1]):
+                weight[n, j] = w
+                total, x, y = total + w, x + w * xy[n, j, 0], y + w * xy[n, j, 1]
+        scale = 1 / total if total > 0 else 0.0
+        x, y = x * scale, y * scale
+        length = np.sqrt(x * x + y * y + 1)
+        x, y, z = x / length, y / length, 1 / length
+        k = 1 / (1 + z)
+        r = rotation[n]
+        r[0, 0], r[0, 1], r[0, 2] = 1 - k * x * x, -k * x * y, x
+        r[1, 0], r[1, 1], r[1, 2] = -k * x * y, 1 - k * y * y, y
+        r[2, 0], r[2, 1], r[2, 2] = -x, -y, z
+        for j in range(joints):
+            if weight[n, j] > 0:
+                u, v = xy[n, j, 0], xy[n, j, 1]
+                depth = max(u * r[0, 2] + v * r[1, 2] + r[2, 2], _LEAST_RAY_Z)
+                plane[n, j, 0] = (u * r[0, 0] + v * r[1, 0] + r[2, 0]) / depth
+                plane[n, j, 1] = (u * r[0, 1] + v * r[1, 1] + r[2, 1]) / depth
+                centre[n] += weight[n, j] * scale * plane[n, j]
+        square = 0.0
+        for j in range(joints):
+            dx, dy = plane[n, j, 0] - centre[n, 0], plane[n, j, 1] - centre[n, 1]
+            square += weight[n, j] * scale * (dx * dx + dy * dy)
+        extent[n] = max(np.sqrt(square), _LEAST_EXTENT)
+    return rotation, extent, centre, plane, weight
 
 
 def network_inputs(frame: RayFrame, xy: np.ndarray, encoding: np.ndarray | None) -> F32:

@@ -135,6 +135,18 @@ def test_the_same_pose_along_another_ray_gives_the_same_inputs():
     np.testing.assert_allclose(inputs[0], inputs[1], atol=2e-2)
 
 
+def test_the_ray_frame_looks_along_the_mean_sight_line():
+    rng = np.random.default_rng(4)
+    xy, confidence = rng.uniform(-0.8, 0.8, (6, 14, 2)), rng.uniform(0, 1, (6, 14))
+    frame = to_ray_frame(xy, confidence)
+    mean = (confidence[..., None] * xy).sum(1) / confidence.sum(1)[:, None]
+    np.testing.assert_allclose(frame.rotation, ray_rotation(mean), atol=1e-12)
+    rays = np.concatenate([xy, np.ones((6, 14, 1))], -1) @ frame.rotation
+    np.testing.assert_allclose(frame.plane, rays[..., :2] / rays[..., 2:], atol=1e-12)
+    spread = ((frame.plane - frame.centre[:, None]) ** 2).sum(-1)
+    np.testing.assert_allclose(frame.extent**2, (confidence * spread).sum(1) / confidence.sum(1), rtol=1e-9)
+
+
 def test_missing_joints_leave_no_trace_in_the_inputs():
     xy = np.random.default_rng(0).uniform(-0.3, 0.3, (1, 14, 2))
     confidence = np.ones((1, 14))
