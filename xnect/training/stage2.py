@@ -224,7 +224,7 @@ def _card(trainer: Stage2Trainer, recipe: Stage2Recipe) -> dict[str, Any]:
         "encoding": recipe.encoding > 0,
         "training": {**asdict(recipe), "step": trainer.step, "samples": trainer.step * recipe.batch},
         "data": CREDIT,
-        "licence": "Apache-2.0",
+        "licence": "CC-BY-4.0",
     }
 
 
