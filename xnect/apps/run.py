@@ -219,7 +219,8 @@ def _record(
         elif not config.output.overwrite:
             folders.refuse_results(folder)
         _log.debug("loading the network")
-        pipeline.use_camera(source.camera)
+        # Without a calibration the pipeline works the camera out itself, for pictures that differ in size as well.
+        pipeline.use_camera(source.camera if config.pipeline.camera.calibration else None)
         pipeline.build()  # before the folder is touched: without weights nothing is to be left behind
         earlier = recording.set_aside(folder) if config.output.resume else None
         folders.prepare(folder)
