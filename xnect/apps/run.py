@@ -228,7 +228,7 @@ def _record(
         process = recording.Resumed(pipeline, earlier) if earlier is not None else pipeline
         header = recording.recording_header(info, source.camera, config.pipeline)
         _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info.fps, info.live), folder)
-        sink = open_writers(folder, config.output.formats, header)
+        sink = recording.WithLog(open_writers(folder, config.output.formats, header))
         with Progress(source, info.name, quiet=config.log.level in ("warning", "error")) as progress:
             report = Session(source, process, [sink]).run(progress, stop.event)
         if earlier is not None and not report.stopped:

@@ -116,6 +116,25 @@ def test_pictures_of_several_sizes(fake, tmp_path):
     assert (tmp_path / "out/overlay.mp4").stat().st_size > 500
 
 
+def test_a_full_disk_ends_the_run_at_once(fake, monkeypatch, tmp_path, capfd):
+    from xnect.formats.jsonl import JsonlWriter
+
+    real = JsonlWriter.write
+
+    def write(self, record):
+        if record.frame.index == 5:
+            raise OSError(28, "No space left on device")
+        real(self, record)
+
+    monkeypatch.setattr(JsonlWriter, "write", write)
+    assert go("--video", "synthetic:64x48@30:100000", "--output", "out", "--log-level", "warning") == 1
+    err = capfd.readouterr().err
+    assert err.splitlines()[-1].startswith("xnect run: cannot go on writing to out")
+    assert "No space left" in err
+    assert len(load(tmp_path / "out")) == 5
+    assert (tmp_path / "out/overlay.mp4").exists()
+
+
 def test_nothing_is_left_behind_where_the_network_fails(clip, broken, tmp_path, capfd):
     assert go("--video", clip, "--output", "out") == 1
     assert capfd.readouterr().err.splitlines()[-1] == "xnect run: no weights were found"
