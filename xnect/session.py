@@ -83,7 +83,7 @@ class LazyPipeline:
         """The people in one frame."""
         return self.build()(frame)
 
-    def use_camera(self, camera: Camera) -> None:
+    def use_camera(self, camera: Camera | None) -> None:
         """Take the camera of a new source, and forget the people of the old one."""
         self._camera = camera
         self._built = None
@@ -201,6 +201,8 @@ class Session:
             for frame in self._source:
                 if not self._put(self._frames, frame):
                     return
+        except BaseException as error:  # noqa: BLE001 - told at the end: what was read before is still computed
+            self._error = self._error or error
         finally:
             self._put(self._frames, None)
 

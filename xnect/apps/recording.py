@@ -15,8 +15,9 @@ from xnect import __version__
 from xnect.apps.folders import LOG_NAME
 from xnect.capture import SourceInfo
 from xnect.config import PipelineConfig, RunConfig, to_dict
-from xnect.errors import FormatError
+from xnect.errors import FormatError, OutputError
 from xnect.formats.registry import chosen
+from xnect.formats.writer import Writers
 from xnect.skeleton.kinematics import SKELETON
 from xnect.structures import Camera, Frame, FrameResult, Person
 
@@ -86,6 +87,26 @@ def set_aside(folder: Path) -> recording.Recording | None:
     if longest[1].name != KEPT_NAME:
         longest[1].replace(folder / KEPT_NAME)
     return longest[2]
+
+
+class WithLog:
+    """Writers of a run that ends when its log can no longer be written: a full disk must not be found out at the end.
+
+    Any other format may fail; that is told at the close.
+    """
+
+    def __init__(self, writers: Writers) -> None:
+        self._writers = writers
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        """Hand on one frame; raises OutputError where the log is broken."""
+        self._writers.write(frame, result)
+        if "jsonl" in self._writers.failures:
+            raise OutputError(f"cannot go on writing to {self._writers.directory}: {self._writers.failures['jsonl']}")
+
+    def close(self) -> None:
+        """Finish all files; raises OutputError where one could not be written."""
+        self._writers.close()
 
 
 def done_with(folder: Path) -> None:

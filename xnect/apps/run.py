@@ -219,7 +219,8 @@ def _record(
         elif not config.output.overwrite:
             folders.refuse_results(folder)
         _log.debug("loading the network")
-        pipeline.use_camera(source.camera)
+        # Without a calibration the pipeline works the camera out itself, for pictures that differ in size as well.
+        pipeline.use_camera(source.camera if config.pipeline.camera.calibration else None)
         pipeline.build()  # before the folder is touched: without weights nothing is to be left behind
         earlier = recording.set_aside(folder) if config.output.resume else None
         folders.prepare(folder)
@@ -227,7 +228,7 @@ def _record(
         process = recording.Resumed(pipeline, earlier) if earlier is not None else pipeline
         header = recording.recording_header(info, source.camera, config.pipeline)
         _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info.fps, info.live), folder)
-        sink = open_writers(folder, config.output.formats, header)
+        sink = recording.WithLog(open_writers(folder, config.output.formats, header))
         with Progress(source, info.name, quiet=config.log.level in ("warning", "error")) as progress:
             report = Session(source, process, [sink]).run(progress, stop.event)
         if earlier is not None and not report.stopped:

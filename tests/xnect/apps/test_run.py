@@ -65,7 +65,7 @@ def test_several_videos_a_folder_each_and_one_that_fails(clip, make_clip, fake, 
     assert "1 of 3 videos failed" in err
     assert len(load(tmp_path / "out/walk")) == 30
     assert len(load(tmp_path / "out/walk-2")) == 5
-    assert [camera.size_px for camera in fake.cameras] == [(64, 48), (48, 64)]
+    assert [load(tmp_path / "out" / name).header.camera.size_px for name in ("walk", "walk-2")] == [(64, 48), (48, 64)]
 
 
 def test_patterns_are_filled_in(make_clip, fake, tmp_path):
@@ -92,7 +92,47 @@ def test_pictures(fake, tmp_path):
 def test_turned_and_mirrored(clip, fake, tmp_path):
     assert go("--video", clip, "--output", "out", "--formats", "jsonl", "--rotate", 90, "--mirror", "--end", 0.5) == 0
     assert load(tmp_path / "out").header.source.size_px == (48, 64)
-    assert fake.cameras[0].size_px == (48, 64)
+    assert load(tmp_path / "out").header.camera.size_px == (48, 64)
+
+
+def test_a_calibration_reaches_the_pipeline(clip, fake, tmp_path):
+    (tmp_path / "cam.json").write_text('{"K": [[80, 0, 33], [0, 81, 20], [0, 0, 1]], "width": 64, "height": 48}')
+    words = ["--video", clip, "--formats", "jsonl", "--end", 0.2]
+    assert go(*words, "--output", "a", "--calibration", "cam.json") == 0
+    assert fake.camera.matrix_px[1, 1] == 81
+    assert go(*words, "--output", "b") == 0
+    assert fake.camera is None  # the pipeline's own guess, for every size of picture
+
+
+def test_pictures_of_several_sizes(fake, tmp_path):
+    (tmp_path / "mixed").mkdir()
+    for i, shape in enumerate([(40, 60), (60, 40), (31, 33)]):
+        data = cv2.imencode(".png", np.full((*shape, 3), 90, np.uint8))[1]
+        (tmp_path / "mixed" / f"{i}.png").write_bytes(data.tobytes())
+    assert (
+        go("--image-dir", tmp_path / "mixed", "--output", "out", "--formats", "jsonl,overlay", "--static-images") == 0
+    )
+    assert len(load(tmp_path / "out")) == 3
+    assert (tmp_path / "out/overlay.mp4").stat().st_size > 500
+
+
+def test_a_full_disk_ends_the_run_at_once(fake, monkeypatch, tmp_path, capfd):
+    from xnect.formats.jsonl import JsonlWriter
+
+    real = JsonlWriter.write
+
+    def write(self, record):
+        if record.frame.index == 5:
+            raise OSError(28, "No space left on device")
+        real(self, record)
+
+    monkeypatch.setattr(JsonlWriter, "write", write)
+    assert go("--video", "synthetic:64x48@30:100000", "--output", "out", "--log-level", "warning") == 1
+    err = capfd.readouterr().err
+    assert err.splitlines()[-1].startswith("xnect run: cannot go on writing to out")
+    assert "No space left" in err
+    assert len(load(tmp_path / "out")) == 5
+    assert (tmp_path / "out/overlay.mp4").exists()
 
 
 def test_nothing_is_left_behind_where_the_network_fails(clip, broken, tmp_path, capfd):
