@@ -10,7 +10,6 @@ from xnect.gui.engine import EngineEvents
 from xnect.gui.parts import CameraChoice
 from xnect.gui.state import Shown
 
-
 #: Frames that may wait for a slow window; older ones are missing in plots and when stepping back, nowhere else.
 KEEP = 32
 

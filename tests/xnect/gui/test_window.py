@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("PyQt5")
-from PyQt5.QtCore import QMimeData, QPoint, QPointF, QSettings, Qt, QUrl
-from PyQt5.QtGui import QDropEvent
+from PyQt5.QtCore import QEvent, QMimeData, QPoint, QPointF, QSettings, Qt, QUrl
+from PyQt5.QtGui import QDropEvent, QMouseEvent
+from PyQt5.QtWidgets import QApplication
 
 from xnect.config import PipelineConfig
 from xnect.gui.parts import SourceRequest
@@ -133,6 +134,7 @@ def test_speed_and_loop(playing, qtbot, world):
     window = playing
     world.frames = 60
     window.open_source(FILE)
+    qtbot.waitUntil(window.views.transport.loop.isEnabled)
     window.views.transport.loop.click()
     window.views.transport.speed.setCurrentIndex(5)
     qtbot.wait(50)
@@ -383,8 +385,8 @@ def test_the_3d_view_draws_turns_and_follows(playing, qtbot):
     azimuth = scene.orbit.azimuth
     middle = QPoint(scene.canvas.width() // 2, scene.canvas.height() // 2)
     qtbot.mousePress(scene.canvas, Qt.LeftButton, pos=middle)
-    qtbot.mouseMove(scene.canvas, middle + QPoint(60, 10))
-    qtbot.wait(30)
+    move = QMouseEvent(QEvent.MouseMove, QPointF(middle + QPoint(60, 10)), Qt.NoButton, Qt.LeftButton, Qt.NoModifier)
+    QApplication.sendEvent(scene.canvas, move)  # Qt's robot moves the real pointer, which an empty screen ignores
     qtbot.mouseRelease(scene.canvas, Qt.LeftButton, pos=middle + QPoint(60, 10))
     assert scene.orbit.azimuth != azimuth
     key(qtbot, window, Qt.Key_7)
