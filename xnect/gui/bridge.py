@@ -10,12 +10,15 @@ from xnect.gui.engine import EngineEvents
 from xnect.gui.parts import CameraChoice
 from xnect.gui.state import Shown
 
+#: Frames that may wait for a slow window; older ones are missing in plots and when stepping back, nowhere else.
+KEEP = 32
+
 
 class Bridge(QObject):
     """Receives the engine's events in its threads and emits Qt signals that arrive in the window's thread.
 
-    Only one ``frame_ready`` is under way at a time: while the window draws, newer frames replace the waiting one, so
-    that a slow screen never builds up a queue and never slows the network down.
+    Only one ``frame_ready`` is under way at a time: while the window draws, newer frames gather and only the newest is
+    drawn, so that a slow screen never slows the network down.
     """
 
     frame_ready = pyqtSignal()
@@ -31,7 +34,7 @@ class Bridge(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._lock = threading.Lock()
-        self._newest: Shown | None = None
+        self._waiting: list[Shown] = []
         self._closed = False
 
     def events(self) -> EngineEvents:
@@ -62,17 +65,18 @@ class Bridge(QObject):
         """Nothing is emitted any more; the window is about to go."""
         self._closed = True
 
-    def take(self) -> Shown | None:
-        """The newest frame since the last call."""
+    def take(self) -> list[Shown]:
+        """All frames since the last call (the newest is the one to draw), at most ``KEEP`` of them."""
         with self._lock:
-            newest, self._newest = self._newest, None
-            return newest
+            waiting, self._waiting = self._waiting, []
+            return waiting
 
     def _post(self, shown: Shown) -> None:
         with self._lock:
-            waiting = self._newest is not None
-            self._newest = shown
-        if not waiting:
+            first = not self._waiting
+            self._waiting.append(shown)
+            del self._waiting[:-KEEP]
+        if first:
             self._send(self.frame_ready)
 
     def _send(self, signal: pyqtSignal, *values: object) -> None:

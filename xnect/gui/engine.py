@@ -230,8 +230,11 @@ class Engine:
         if recorder is not None:
             recorder.stop()
 
-    def _live_source(self) -> bool:
-        return self._reader is not None and self._reader.info.live
+    def _end_take_at_jump(self) -> None:
+        """A take's time never jumps; a camera that was away for a while keeps its time."""
+        live = self._reader is not None and self._reader.info.live
+        if not live and self._recorder is not None and self._recorder.begun:
+            self.stop_recording()
 
     @property
     def lost(self) -> str:
@@ -367,13 +370,13 @@ class Engine:
         if epoch != self._epoch:
             if self._epoch is not None:
                 pipeline.reset()
-                if not self._live_source():
-                    self.stop_recording()  # a take's time never jumps
+                self._end_take_at_jump()
             self._epoch = epoch
         result = self._ids.apply(pipeline(packet.frame))
         self._last = packet
-        recorder = self._recorder
-        if recorder is not None and recorder.active and not again:
+        recorder, reader = self._recorder, self._reader
+        jumping = reader is not None and reader.jumping
+        if recorder is not None and recorder.active and not again and not jumping:
             recorder.put(packet.frame, result)
         now = time.perf_counter()
         latency_ms = 0.0 if again else (now - packet.arrived_s) * 1000

@@ -181,6 +181,7 @@ class MainWindow(QMainWindow):
             self.takes.stop()
         self.state.set_source(SourceInfo())
         self.rewind.clear()
+        self.rewind.pinned = False
         self.state.playback.playing = True
         self.views.camera.notice = tr("Opening {name}…").format(name=request.title or request.spec)
         self.views.notice.say("")
@@ -201,6 +202,7 @@ class MainWindow(QMainWindow):
             if playback.ended:
                 self.engine.seek(0.0)
         playback.playing, playback.ended = playing, False
+        self.rewind.pinned = self.state.source.live and not playing
         if not self.state.source.live:
             self.engine.play(playing)
         self.refresh_all()
@@ -277,16 +279,17 @@ class MainWindow(QMainWindow):
     # ---- events of the engine, in this thread
 
     def _frame_ready(self) -> None:
-        shown = self.bridge.take()
-        if shown is None or self._closing or shown.generation != self.engine.generation:
+        fresh = [s for s in self.bridge.take() if s.generation == self.engine.generation]
+        if not fresh or self._closing:
             return
-        self.rewind.push(shown)
-        frozen = self.state.source.live and not self.state.playback.playing
-        if not frozen and self.rewind.at_head:
-            self._show(shown)
+        for shown in fresh:
+            self.rewind.push(shown)
+            self.state.take_in(shown)
+        if self.rewind.at_head:
+            self._show(fresh[-1])
 
     def _show(self, shown: Shown) -> None:
-        self.state.advance(shown)
+        self.state.show(shown)
         self.drawing.frame()
 
     def _opened(self, info: SourceInfo, generation: int) -> None:

@@ -71,6 +71,11 @@ class IdMap:
         self._to.update(dict.fromkeys(from_a, b))
         self._to.update(dict.fromkeys(from_b, a))
 
+    def merged(self) -> list[tuple[int, int]]:
+        """Pairs (gone, kept) of ids that nobody carries any more."""
+        kept = set(self._to.values())
+        return [(a, b) for a, b in self._to.items() if a != b and a not in kept]
+
     def apply(self, result: FrameResult) -> FrameResult:
         """The result with the user's ids, ascending; of two with one id the surer one stays."""
         if not self._to or not result.people:

@@ -126,6 +126,11 @@ class Reader:
                 return None
             return max(0.0, self._wait_s(self._queue[0].frame))
 
+    @property
+    def jumping(self) -> bool:
+        """Whether a seek is asked for and not done."""
+        return self._transport.seek_s is not None
+
     def take(self) -> Packet | None:
         """The next frame for the network, None where none may be taken now."""
         with self._cond:

@@ -55,7 +55,7 @@ class Recorder:
         self._tell = tell
         self._queue: queue.Queue[tuple[Frame, FrameResult] | None] = queue.Queue(QUEUE)
         self._done = threading.Event()
-        self._stopping = False
+        self._stopping = self._begun = False
         self._status = RecordingStatus("recording", folder=str(plan.folder))
         self._first_s: float | None = None
         self._sized_s = 0.0
@@ -67,8 +67,14 @@ class Recorder:
         """Whether frames are still taken."""
         return not self._stopping and not self._done.is_set()
 
+    @property
+    def begun(self) -> bool:
+        """Whether a frame was taken."""
+        return self._begun
+
     def put(self, frame: Frame, result: FrameResult) -> None:
         """Hand over one frame; waits while the disk is behind."""
+        self._begun = True
         while self.active:
             try:
                 self._queue.put((frame, result), timeout=0.1)

@@ -12,13 +12,18 @@ MOST = 600
 
 
 class Rewind:
-    """A short memory with a cursor; at the head, new frames are shown as they come."""
+    """A short memory with a cursor; at the head, new frames are shown as they come.
+
+    Attributes:
+        pinned: The cursor stays on its frame while new ones come (a frozen live view).
+    """
 
     def __init__(self, budget: int = BUDGET) -> None:
         self._budget = budget
         self._frames: deque[Shown] = deque()
         self._bytes = 0
         self._behind = 0
+        self.pinned = False
 
     def clear(self) -> None:
         """Forget all."""
@@ -45,7 +50,7 @@ class Rewind:
                 self._bytes -= self._frames.pop().frame.image_bgr.nbytes
         self._frames.append(shown)
         self._bytes += shown.frame.image_bgr.nbytes
-        if self._behind:
+        if (self._behind or self.pinned) and len(self._frames) > 1:
             self._behind += 1
         while len(self._frames) > 1 and (self._bytes > self._budget or len(self._frames) > MOST):
             self._bytes -= self._frames.popleft().frame.image_bgr.nbytes

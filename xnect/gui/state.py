@@ -176,12 +176,12 @@ class WindowState:
         self.floor_y_m = 1.0
         self._floor_known = False
 
-    def advance(self, shown: Shown) -> None:
-        """Take in a finished frame (with the user's ids already in it)."""
-        self.shown = shown
-        self.playback.position_s = shown.result.timestamp_s
+    def take_in(self, shown: Shown) -> None:
+        """A finished frame (with the user's ids already in it) goes into people, plots and timings."""
         self.timings.advance(shown)
         self.people.advance(shown.result, self.review is None)
+        for gone, kept in self.ids.merged():  # a frame from before the merge may have brought the old id back
+            self.people.merge(gone, kept)
         if self.review is None:
             self.history.append(shown.result)
         self._see_floor(shown.result)
@@ -189,6 +189,11 @@ class WindowState:
             self.selected = None
         if self.follow is not None and self.follow not in self.people.entries:
             self.follow = None
+
+    def show(self, shown: Shown) -> None:
+        """The frame that the views show from now on."""
+        self.shown = shown
+        self.playback.position_s = shown.result.timestamp_s
 
     def set_source(self, info: SourceInfo) -> None:
         """A new source is open: people and history of the old one go."""

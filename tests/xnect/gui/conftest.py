@@ -304,6 +304,14 @@ def qapp(tmp_path_factory):
 
 
 @pytest.fixture
+def qtbot(qtbot, monkeypatch):
+    """pytest-qt's robot, patient: the machine may be busy with other things."""
+    wait_until = qtbot.waitUntil
+    monkeypatch.setattr(qtbot, "waitUntil", lambda condition, timeout=15000: wait_until(condition, timeout=timeout))
+    return qtbot
+
+
+@pytest.fixture
 def settings(tmp_path):
     from PyQt5.QtCore import QSettings
 
@@ -317,6 +325,7 @@ def window(world, settings, tmp_path, qtbot, qapp):
 
     made = MainWindow(world.parts(), PipelineConfig(), tmp_path / "takes", ("jsonl",), settings)
     made.ask = False
+    made.parts_world = world
     qtbot.addWidget(made)
     made.show()
     qtbot.waitExposed(made)

@@ -133,7 +133,7 @@ def test_new_source_forgets_people_but_not_options(result_at):
     state = WindowState()
     state.options.mirror = True
     state.set_source(SourceInfo("a", False, (640, 360), 30, 2))
-    state.advance(shown(result_at(0, 0, CAMERA)))
+    state.take_in(shown(result_at(0, 0, CAMERA)))
     state.selected = state.follow = 1
     state.merge(2, 1)
     state.set_source(SourceInfo("b"))
@@ -143,10 +143,21 @@ def test_new_source_forgets_people_but_not_options(result_at):
     assert state.options.mirror
 
 
+def test_looking_back_does_not_disturb_the_plots(result_at):
+    state = WindowState()
+    frames = [shown(result_at(i, i / 30, CAMERA)) for i in range(10)]
+    for f in frames:
+        state.take_in(f)
+        state.show(f)
+    state.show(frames[2])
+    assert state.playback.position_s == frames[2].result.timestamp_s
+    assert len(state.history.series(1, "height:neck", (), 0.0)[0]) == 10
+
+
 def test_floor_lies_under_the_feet(result_at):
     state = WindowState()
     for i in range(60):
-        state.advance(shown(result_at(i, i / 30, CAMERA, 1)))
+        state.take_in(shown(result_at(i, i / 30, CAMERA, 1)))
     feet = max(result_at(i, i / 30, CAMERA, 1).people[0].joints_3d[:, 1].max() for i in range(60))
     assert abs(state.floor_y_m - feet) < 0.06
 
@@ -154,7 +165,7 @@ def test_floor_lies_under_the_feet(result_at):
 def test_selection_is_dropped_with_the_person(result_at):
     state = WindowState()
     state.selected = state.follow = 77
-    state.advance(shown(result_at(0, 0, CAMERA)))
+    state.take_in(shown(result_at(0, 0, CAMERA)))
     assert state.selected is None
     assert state.follow is None
 
@@ -182,6 +193,27 @@ def test_rewind_steps_within_memory_and_tells_what_is_left(result_at):
     rewind.push(shown(result_at(10, 10 / 30, CAMERA, 0)))
     assert rewind.step(0)[0] is frames[0]
     assert rewind.to_head().result.index == 10
+
+
+def test_a_pinned_rewind_stays_on_its_frame(result_at):
+    rewind = Rewind()
+    frames = [shown(result_at(i, i / 30, CAMERA, 0)) for i in range(8)]
+    for f in frames[:4]:
+        rewind.push(f)
+    rewind.pinned = True
+    for f in frames[4:]:
+        rewind.push(f)
+    assert not rewind.at_head
+    assert rewind.step(0)[0] is frames[3]
+    assert rewind.step(-1)[0] is frames[2]
+
+
+def test_a_merged_id_does_not_come_back_with_a_late_frame(result_at):
+    state = WindowState()
+    state.take_in(shown(result_at(0, 0, CAMERA)))
+    state.merge(2, 1)
+    state.take_in(shown(result_at(1, 1 / 30, CAMERA)))
+    assert list(state.people.entries) == [1]
 
 
 def test_rewind_keeps_to_its_budget_and_forgets_on_a_jump(result_at):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 
@@ -10,8 +9,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("PyQt5")
-from PyQt5.QtCore import QMimeData, QPoint, QPointF, QSettings, Qt, QUrl
-from PyQt5.QtGui import QDropEvent
+from PyQt5.QtCore import QEvent, QMimeData, QPoint, QPointF, QSettings, Qt, QUrl
+from PyQt5.QtGui import QDropEvent, QMouseEvent
+from PyQt5.QtWidgets import QApplication
 
 from xnect.config import PipelineConfig
 from xnect.gui.parts import SourceRequest
@@ -26,13 +26,23 @@ LIVE = SourceRequest("camera", "Fake Cam", title="Fake Cam")
 @pytest.fixture
 def playing(window, qtbot):
     """The window with a file playing and people found."""
+    window.parts_world.frames = 300
     window.open_source(FILE)
-    qtbot.waitUntil(lambda: bool(window.state.visible_people()), timeout=5000)
+    qtbot.waitUntil(lambda: bool(window.state.visible_people()))
     return window
 
 
 def key(qtbot, window, key, modifier=Qt.NoModifier):
     qtbot.keyClick(window.views.camera, key, modifier)
+
+
+def paused(qtbot, window):
+    """Pause, and wait until what was under way has arrived and is drawn."""
+    key(qtbot, window, Qt.Key_Space)
+    assert not window.state.playback.playing
+    last = None
+    while last != (last := window.state.shown.result.index):
+        qtbot.wait(300)
 
 
 def picture_of(view) -> np.ndarray:
@@ -69,9 +79,7 @@ def test_the_window_opens_before_the_network_is_loaded(world, settings, tmp_path
 
 def test_skeletons_lie_on_the_people(playing, qtbot):
     window = playing
-    key(qtbot, window, Qt.Key_Space)
-    qtbot.waitUntil(lambda: not window.state.playback.playing)
-    qtbot.wait(150)
+    paused(qtbot, window)
     view = window.views.camera
     image = picture_of(view)
     person = window.state.visible_people()[0]
@@ -85,8 +93,7 @@ def test_skeletons_lie_on_the_people(playing, qtbot):
 
 def test_mirror_flips_the_picture_and_keeps_the_sides(playing, qtbot):
     window = playing
-    key(qtbot, window, Qt.Key_Space)
-    qtbot.wait(100)
+    paused(qtbot, window)
     view, person = window.views.camera, window.state.visible_people()[0]
     plain = view.to_widget(person.joints_2d[9].astype(float))
     key(qtbot, window, Qt.Key_M)
@@ -101,8 +108,7 @@ def test_mirror_flips_the_picture_and_keeps_the_sides(playing, qtbot):
 
 def test_space_arrows_home_and_the_slider(playing, qtbot):
     window, state = playing, playing.state
-    key(qtbot, window, Qt.Key_Space)
-    qtbot.wait(200)
+    paused(qtbot, window)
     index = state.shown.result.index
     key(qtbot, window, Qt.Key_Right)
     qtbot.waitUntil(lambda: state.shown.result.index == index + 1)
@@ -114,24 +120,25 @@ def test_space_arrows_home_and_the_slider(playing, qtbot):
     qtbot.waitUntil(lambda: state.shown.result.index == 30)
     slider = window.views.transport.slider
     qtbot.mouseClick(slider, Qt.LeftButton, pos=QPoint(slider.width() // 4, slider.height() // 2))
-    qtbot.waitUntil(lambda: abs(state.playback.position_s - 0.5) < 0.1)
+    qtbot.waitUntil(lambda: abs(state.playback.position_s - 2.5) < 0.3)
     assert not state.playback.playing
     key(qtbot, window, Qt.Key_End)
-    qtbot.waitUntil(lambda: state.shown.result.index >= 58)
+    qtbot.waitUntil(lambda: state.shown.result.index >= 298)
     key(qtbot, window, Qt.Key_Space)
     qtbot.waitUntil(lambda: state.playback.ended)
     key(qtbot, window, Qt.Key_Space)
-    qtbot.waitUntil(lambda: state.shown.result.index < 50 and state.playback.playing)
+    qtbot.waitUntil(lambda: state.shown.result.index < 100 and state.playback.playing)
 
 
-def test_speed_and_loop(playing, qtbot):
+def test_speed_and_loop(playing, qtbot, world):
     window = playing
+    world.frames = 60
+    window.open_source(FILE)
+    qtbot.waitUntil(window.views.transport.loop.isEnabled)
     window.views.transport.loop.click()
     window.views.transport.speed.setCurrentIndex(5)
     qtbot.wait(50)
-    seen = []
-    window.bridge.frame_ready.connect(lambda: seen.append(window.state.shown and window.state.shown.result.index))
-    qtbot.waitUntil(lambda: any(b < a for a, b in itertools.pairwise(seen) if a and b), timeout=5000)
+    qtbot.waitUntil(lambda: world.pipelines[-1].seen.count(40) >= 2)
     assert not window.state.playback.ended
 
 
@@ -182,7 +189,7 @@ def test_the_timer_stops_a_take(playing, qtbot, world):
     window.views.recording.limit.setCurrentIndex(window.views.recording.limit.count() - 1)
     window.seek(0)
     key(qtbot, window, Qt.Key_R)
-    qtbot.waitUntil(lambda: bool(world.sinks) and world.sinks[0].closed, timeout=4000)
+    qtbot.waitUntil(lambda: bool(world.sinks) and world.sinks[0].closed)
     assert 0.4 < window.state.recording.elapsed_s < 1.2
 
 
@@ -302,8 +309,7 @@ def test_space_freezes_a_live_view_while_recording_goes_on(window, qtbot, world)
 
 def test_click_selects_tab_walks_and_the_list_follows(playing, qtbot):
     window = playing
-    key(qtbot, window, Qt.Key_Space)
-    qtbot.wait(100)
+    paused(qtbot, window)
     view = window.views.camera
     second = window.state.visible_people()[1]
     middle = view.to_widget(second.box.reshape(2, 2).mean(0).astype(float))
@@ -358,8 +364,7 @@ def test_views_hide_and_come_back(playing, qtbot):
 
 def test_heat_maps_change_the_picture(playing, qtbot):
     window = playing
-    key(qtbot, window, Qt.Key_Space)
-    qtbot.wait(150)
+    paused(qtbot, window)
     before = picture_of(window.views.camera)
     key(qtbot, window, Qt.Key_4)
     qtbot.wait(50)
@@ -374,15 +379,14 @@ def test_heat_maps_change_the_picture(playing, qtbot):
 def test_the_3d_view_draws_turns_and_follows(playing, qtbot):
     window = playing
     scene = window.views.scene
-    key(qtbot, window, Qt.Key_Space)
-    qtbot.wait(300)
+    paused(qtbot, window)
     first = picture_of(scene.canvas)
     assert len(np.unique(first.reshape(-1, 3), axis=0)) > 20, "something is drawn"
     azimuth = scene.orbit.azimuth
     middle = QPoint(scene.canvas.width() // 2, scene.canvas.height() // 2)
     qtbot.mousePress(scene.canvas, Qt.LeftButton, pos=middle)
-    qtbot.mouseMove(scene.canvas, middle + QPoint(60, 10))
-    qtbot.wait(30)
+    move = QMouseEvent(QEvent.MouseMove, QPointF(middle + QPoint(60, 10)), Qt.NoButton, Qt.LeftButton, Qt.NoModifier)
+    QApplication.sendEvent(scene.canvas, move)  # Qt's robot moves the real pointer, which an empty screen ignores
     qtbot.mouseRelease(scene.canvas, Qt.LeftButton, pos=middle + QPoint(60, 10))
     assert scene.orbit.azimuth != azimuth
     key(qtbot, window, Qt.Key_7)
@@ -418,7 +422,8 @@ def test_settings_save_and_load(window, qtbot, tmp_path, world):
     assert window.views.controls.config.detection.max_people == 3
     (tmp_path / "bad.toml").write_text("[detection]\nmax_persons = 3\n")
     window.load_settings(tmp_path / "bad.toml")
-    assert "max_people" in window.views.notice.text, "the message names the near one"
+    assert "max_persons" in window.views.notice.text
+    assert "did you mean" in window.views.notice.text
 
 
 def test_help_lists_every_key_and_closes(playing, qtbot):

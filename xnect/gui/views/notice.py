@@ -9,7 +9,7 @@ from xnect.gui.text import tr
 
 
 class Notice(QFrame):
-    """Progress first, else the last message; empty = hidden."""
+    """Progress, and the last message; empty = hidden."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -40,7 +40,7 @@ class Notice(QFrame):
     @property
     def text(self) -> str:
         """What stands there."""
-        return self._progress or self._message
+        return "   ".join(t for t in (self._progress, self._message) if t)
 
     def progress(self, text: str) -> None:
         """What is being waited for; empty = nothing."""

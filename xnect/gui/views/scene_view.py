@@ -38,6 +38,7 @@ class SceneView(QWidget):
         self._state = state
         self.orbit = Orbit()
         self._press: QPoint | None = None
+        self._button = Qt.NoButton
         self._framed = False
         use_gl = opengl_works() if opengl is None else opengl
         self.canvas = self._canvas(use_gl)
@@ -147,11 +148,11 @@ class SceneView(QWidget):
             self.orbit.zoom(0.999 ** event.angleDelta().y())
         elif isinstance(event, QMouseEvent):
             if event.type() == QMouseEvent.MouseButtonPress:
-                self._press = event.pos()
+                self._press, self._button = event.pos(), event.button()
             elif event.type() == QMouseEvent.MouseButtonDblClick:
                 self._frame_people()
             elif event.type() == QMouseEvent.MouseMove and self._press is not None:
-                self._drag(QPointF(event.pos() - self._press), event.buttons(), event.modifiers())
+                self._drag(QPointF(event.pos() - self._press), event.modifiers())
                 self._press = event.pos()
             elif event.type() == QMouseEvent.MouseButtonRelease:
                 self._press = None
@@ -163,9 +164,9 @@ class SceneView(QWidget):
         self.canvas.draw(scene_model.build(self._state))
         return True
 
-    def _drag(self, by: QPointF, buttons: Qt.MouseButtons, modifiers: Qt.KeyboardModifiers) -> None:
-        if buttons & Qt.LeftButton and not modifiers & Qt.ShiftModifier:
+    def _drag(self, by: QPointF, modifiers: Qt.KeyboardModifiers) -> None:
+        if self._button == Qt.LeftButton and not modifiers & Qt.ShiftModifier:
             self.orbit.turn(-0.4 * by.x(), 0.4 * by.y())
-        elif buttons:
+        else:
             per_px = 2 * self.orbit.distance * np.tan(np.radians(self.orbit.fov_deg) / 2) / max(1, self.canvas.width())
             self.orbit.pan(-by.x() * per_px, by.y() * per_px)
