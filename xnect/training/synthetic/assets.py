@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import cv2
@@ -87,10 +88,10 @@ class TextureHeap:
             self._known[key] = self.add(flat)
         return self._known[key]
 
-    def named(self, key: str, picture: U8) -> int:
-        """Number of a texture made in memory, kept under ``key``."""
+    def named(self, key: str, make: Callable[[], U8]) -> int:
+        """Number of a texture made in memory on first use, kept under ``key``."""
         if key not in self._known:
-            self._known[key] = self.add(picture)
+            self._known[key] = self.add(make())
         return self._known[key]
 
     def add(self, picture: U8) -> int:
@@ -181,11 +182,30 @@ class Assets:
 
     def tile(self, index: int) -> int:
         """Texture number of a repeating surface of 128 px."""
+        return self.heap.named(f"tile {index}", lambda: self._tile(index))
+
+    def _tile(self, index: int) -> U8:
         row, column = divmod(index, 16)
         part = self._tile_sheet[row * 128 : (row + 1) * 128, column * 128 : (column + 1) * 128].copy()
         part[:2], part[-2:] = part[2], part[-3]  # the sheet's compression lets neighbours' colours bleed in
         part[:, :2], part[:, -2:] = part[:, 2:3], part[:, -3:-2]
-        return self.heap.named(f"tile {index}", part)
+        return part
+
+    def crop(self, part: str, name: str, box: tuple[float, float, float, float]) -> int:
+        """Texture number of a part of a picture; ``box``: left, top, right, bottom as shares of its size."""
+
+        def make() -> U8:
+            picture = read_picture(self.folder / part / name)
+            height, width = picture.shape[:2]
+            x0, y0, x1, y1 = box
+            return np.ascontiguousarray(picture[int(y0 * height) : int(y1 * height), int(x0 * width) : int(x1 * width)])
+
+        return self.heap.named(f"crop {part}/{name} {box}", make)
+
+    @lru_cache(maxsize=64)  # noqa: B019 - one pack a process
+    def photo(self, name: str) -> U8:
+        """A backdrop as RGB (H, W, 3)."""
+        return read_picture(self.folder / "backdrops" / name)[..., :3]
 
     def texture(self, part: str, name: str) -> int:
         """Texture number of a picture of the pack, for example ``texture("skins", "old_asian_male.webp")``."""

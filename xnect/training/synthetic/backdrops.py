@@ -98,7 +98,7 @@ class Panorama:
         self, image: F32, unseen: Bool, camera: PlacedCamera, light: Light, shadows: Shadows, heap: TextureHeap
     ) -> None:
         """See ``render.Background``."""
-        tile = heap.levels[self.ground] if self.ground >= 0 else np.zeros((0, 3), np.int64)
+        tile = heap.levels[[self.ground] if self.ground >= 0 else []]
         tint = np.ones(3, np.float32) if self.ground_tint is None else self.ground_tint
         up, shade = ground_light(light)
         painting.paint_panorama(

@@ -43,11 +43,31 @@ def skin_vertices(rest: np.ndarray, joint: np.ndarray, weight: np.ndarray, world
         for k in range(joint.shape[1]):
             w = weight[i, k]
             if w > 0:
-                m = world[joint[i, k]]
-                a += w * (m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3])
-                b += w * (m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3])
-                c += w * (m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3])
+                j = joint[i, k]
+                a += w * (world[j, 0, 0] * x + world[j, 0, 1] * y + world[j, 0, 2] * z + world[j, 0, 3])
+                b += w * (world[j, 1, 0] * x + world[j, 1, 1] * y + world[j, 1, 2] * z + world[j, 1, 3])
+                c += w * (world[j, 2, 0] * x + world[j, 2, 1] * y + world[j, 2, 2] * z + world[j, 2, 3])
         out[i, 0], out[i, 1], out[i, 2] = a, b, c
+
+
+@njit(cache=True)
+def _forward(
+    joints: np.ndarray, points: np.ndarray, parents: np.ndarray, carrier: np.ndarray, rotations: np.ndarray,
+    pelvis: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    """Posed joints, then points, from their places at rest and global rotations."""
+    count = len(joints)
+    for i in range(count + len(points)):
+        p = parents[i] if i < count else carrier[i - count]
+        for r in range(3):
+            if p < 0:
+                out[i, r] = pelvis[r]
+                continue
+            value = out[p, r]
+            for c in range(3):
+                here = joints[i, c] if i < count else points[i - count, c]
+                value += rotations[p, r, c] * (here - joints[p, c])
+            out[i, r] = value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,14 +174,8 @@ class BodySpace:
 
     def places(self, body: Body, pose: Pose) -> F64:
         """Posed rig joints and points, float64 (22 + 15, 3), world [m]."""
-        out = np.zeros((len(self.joint_names) + len(self.point_names), 3))
-        out[0] = pose.pelvis_m
-        for k in range(1, len(self.parents)):
-            p = self.parents[k]
-            out[k] = out[p] + pose.rotations[p] @ (body.joints_m[k] - body.joints_m[p])
-        joint = self.point_joint
-        arm = (body.points_m - body.joints_m[joint])[..., None]
-        out[len(self.parents) :] = out[joint] + (pose.rotations[joint] @ arm)[..., 0]
+        out = np.empty((len(self.joint_names) + len(self.point_names), 3))
+        _forward(body.joints_m, body.points_m, self.parents, self.point_joint, pose.rotations, pose.pelvis_m, out)
         return out
 
     def transforms(self, body: Body, pose: Pose) -> F32:

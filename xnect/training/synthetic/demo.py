@@ -152,8 +152,8 @@ class DemoScene:
         tints = np.ones((6, 3), np.float32)
         tints[[0, 1, 4, 5]] = [0.9, 0.88, 0.83]
         tints[2] = [1.5, 1.4, 1.3]
-        view = _cropped(self.assets, "hilly_terrain_01.webp", 0.25, 0.2)
-        print_ = _cropped(self.assets, "lebombo.webp", 0.6, 0.25)
+        view = self.assets.crop("panoramas", "hilly_terrain_01.webp", (0.25, 0.36, 0.45, 0.58))
+        print_ = self.assets.crop("panoramas", "lebombo.webp", (0.6, 0.36, 0.85, 0.58))
         panels = (
             Panel(4, (-3.0, -1.75, 1.0, 2.25), view, 1.0, 0.06),
             Panel(4, (-0.75, 0.25, 1.35, 2.0), print_, 0.0, 0.03),
@@ -191,16 +191,6 @@ def _light() -> Light:
     light = split_light(sh * [1.02, 1.0, 0.96], np.array([0.3, 1.0, 0.45]), 0.0, 0.07)
     sun = np.array([0.45, 0.44, 0.41], np.float32)
     return exposed(Light(light.ambient, sun, light.direction, light.softness_m), 0.92)
-
-
-def _cropped(assets: Assets, name: str, u: float, width: float) -> int:
-    """Texture number of a part of a panorama about the horizon."""
-    from xnect.training.synthetic.assets import read_picture
-
-    picture = read_picture(assets.folder / "panoramas" / name)
-    h, w = picture.shape[:2]
-    part = picture[int(0.36 * h) : int(0.58 * h), int(u * w) : int((u + width) * w)]
-    return assets.heap.named(f"crop {name} {u}", np.ascontiguousarray(part))
 
 
 def write_demo(folder: Path, assets: str | Path | None = None, motion: str | Path | None = None) -> None:

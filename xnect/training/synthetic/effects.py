@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numba import njit
 
 from xnect.structures import F32, U8
+
+#: Numbers in the bank of noise; a prime, so that rows of pictures do not meet the same place again.
+_GRAIN = 1_600_033
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,32 @@ def _develop(
                 out[y, x, k] = v + contrast * (v * v * (3 - 2 * v) - v)
 
 
+@lru_cache(maxsize=2)
+def _grain(coarse: bool) -> F32:
+    """A long row of normal numbers, made once: pictures take their noise from a random place in it."""
+    grain = np.random.default_rng(8).standard_normal((1031, 3 * 541), np.float32)
+    if coarse:
+        grain = 1.6 * cv2.GaussianBlur(grain.reshape(1031, 541, 3), (0, 0), 0.6)
+    return grain.reshape(-1)[:_GRAIN].astype(np.float32)
+
+
+@njit(cache=True)
+def _add_grain(out: np.ndarray, grain: np.ndarray, start: int, strength: np.float32) -> None:
+    """Noise from a row of numbers, from ``start`` on and round again."""
+    flat, n = out.reshape(-1), start
+    for i in range(len(flat)):
+        flat[i] += strength * grain[n]
+        n = n + 1 if n + 1 < len(grain) else 0
+
+
+@njit(cache=True, fastmath=True)
+def _to_bytes(image: np.ndarray, out: np.ndarray) -> None:
+    """Values 0 to 1 as bytes; what is beyond is cut."""
+    a, b = image.reshape(-1), out.reshape(-1)
+    for i in range(len(a)):
+        b[i] = np.uint8(min(255.0, max(0.0, a[i] * 255 + 0.5)))
+
+
 def develop(image: F32, lens: Lens, rng: np.random.Generator) -> U8:
     """A linear picture (H, W, 3) as the camera gives it: BGR uint8; ``rng`` makes the noise."""
     out: np.ndarray = np.empty_like(image)
@@ -98,13 +128,12 @@ def develop(image: F32, lens: Lens, rng: np.random.Generator) -> U8:
     if lens.motion_px > 1:
         out = cv2.filter2D(out, -1, _streak(lens.motion_px, lens.motion_deg))
     if lens.noise > 0:
-        grain = rng.standard_normal(out.shape, np.float32)
-        if lens.noise > 0.03:  # strong noise of small cameras is coarse
-            grain = 1.6 * cv2.GaussianBlur(grain, (0, 0), 0.6)
-        out += lens.noise * grain
+        # strong noise of small cameras is coarse
+        _add_grain(out, _grain(lens.noise > 0.03), int(rng.integers(_GRAIN)), np.float32(lens.noise))
     if lens.sharpen > 0:
         out = out + lens.sharpen * (out - cv2.GaussianBlur(out, (0, 0), 1.2))
-    done = np.clip(out * 255 + 0.5, 0, 255).astype(np.uint8)
+    done = np.empty(out.shape, np.uint8)
+    _to_bytes(out, done)
     if lens.jpeg:
         packed = cv2.imencode(".jpg", done, [cv2.IMWRITE_JPEG_QUALITY, lens.jpeg])[1]
         done = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)

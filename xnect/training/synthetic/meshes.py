@@ -147,11 +147,11 @@ def _areas(
             )
 
 
-def pick_levels(joint: Joined, screen: np.ndarray, heap: TextureHeap) -> np.ndarray:
-    """The mip level of each material that has about one texel a sample: int64 (M, 3), first texel, width, height."""
+def pick_levels(joint: Joined, screen: np.ndarray, heap: TextureHeap, scale: int) -> np.ndarray:
+    """The mip level of each material that has about one texel a pixel: int64 (M, 3), first texel, width, height."""
     areas = np.zeros((len(joint.textures), 2))
     _areas(screen, joint.faces, joint.uv, joint.uv_index, joint.face_material, areas)
     size = heap.levels[joint.textures, 0, 1] * heap.levels[joint.textures, 0, 2]
-    ratio = areas[:, 1] * size / np.maximum(areas[:, 0], 1)
-    level = np.clip(np.rint(0.5 * np.log2(np.maximum(ratio, 1e-6)) - 0.25), 0, MAX_LEVELS - 1).astype(np.int64)
+    ratio = areas[:, 1] * size / np.maximum(areas[:, 0] / scale**2, 1)
+    level = np.clip(np.rint(0.5 * np.log2(np.maximum(ratio, 1e-6)) - 0.4), 0, MAX_LEVELS - 1).astype(np.int64)
     return np.ascontiguousarray(heap.levels[joint.textures, level])

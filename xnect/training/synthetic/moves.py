@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xnect.structures import F64
-from xnect.training.synthetic.bodies import BodySpace, Pose
+from xnect.training.synthetic.bodies import BodySpace, Pose, skin_vertices
 from xnect.training.synthetic.motion import Motion, MotionPack
 from xnect.training.synthetic.people import Person
 from xnect.training.synthetic.retarget import Retarget, turn
@@ -93,8 +93,10 @@ class Moves:
 
 
 def lowest_m(space: BodySpace, person: Person, pose: Pose) -> float:
-    """Height of the lowest point of a posed, dressed body [m]."""
-    return float(person.posed(space, pose, 0).vertices_m[:, 1].min())
+    """Height of the lowest point of a posed, dressed body [m]; every third vertex is looked at."""
+    rest, out = person.rest.vertices_m[::3], np.empty((len(person.bone[::3]), 3), np.float32)
+    skin_vertices(rest, person.bone[::3], person.bone_weight[::3], space.transforms(person.body, pose), out)
+    return float(out[:, 1].min())
 
 
 def on_ground(space: BodySpace, person: Person, motion: Motion) -> list[Pose] | None:

@@ -76,14 +76,14 @@ def _panel_at(panels: np.ndarray, side: int, u: float, v: float) -> tuple[int, f
 
 @njit(cache=True, fastmath=True, inline="always")
 def _panel_colour(
-    panel: np.ndarray, level: np.ndarray, texels: np.ndarray, a: float, b: float, rim: float
+    panels: np.ndarray, levels: np.ndarray, n: int, texels: np.ndarray, a: float, b: float, rim: float
 ) -> tuple[float, float, float, float]:
     """Colour and own light of a spot of a panel: its picture, or the white frame with a dark edge."""
-    if rim < panel[6]:
-        grey = 0.8 - 0.5 * (rim < 0.25 * panel[6])
+    if rim < panels[n, 6]:
+        grey = 0.8 - 0.5 * (rim < 0.25 * panels[n, 6])
         return grey, grey, grey, 0.0
-    red, green, blue = bilinear(texels, level[0], level[1], level[2], a, b)
-    return red, green, blue, panel[5]
+    red, green, blue = bilinear(texels, levels[n, 0], levels[n, 1], levels[n, 2], a, b)
+    return red, green, blue, panels[n, 5]
 
 
 @njit(cache=True, fastmath=True, inline="always")
@@ -92,15 +92,16 @@ def _corner_light(p: np.ndarray, low: np.ndarray, high: np.ndarray, axis: int) -
     light = 1.0
     for k in range(3):
         if k != axis:
-            light *= 1 - 0.3 * np.exp(-min(p[k] - low[k], high[k] - p[k]) / 0.35)
+            near = min(p[k] - low[k], high[k] - p[k]) / 0.4
+            light *= 1 - 0.3 / (1 + near + near * near * near)
     return light
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _level(levels: np.ndarray, footprint: float) -> int:
-    """The mip level with about one texel for a footprint given in repeats of the texture."""
-    level, size = 0, levels[0, 1] * footprint
-    while size > 1.4 and level < len(levels) - 1:
+def _level(levels: np.ndarray, row: int, footprint: float) -> int:
+    """The mip level of a texture with about one texel for a footprint given in its repeats."""
+    level, size = 0, levels[row, 0, 1] * footprint
+    while size > 1.4 and level < levels.shape[1] - 1:
         size *= 0.5
         level += 1
     return level
@@ -165,15 +166,17 @@ def paint_room(
             u, v = _wall_axes(p, axis)
             length = np.sqrt(d[0] ** 2 + d[1] ** 2 + d[2] ** 2)
             footprint = best * across * np.sqrt(length / max(abs(d[axis]), 0.05)) * repeat[side]
-            one = levels[side, _level(levels[side], footprint)]
-            red, green, blue = bilinear(texels, one[0], one[1], one[2], u * repeat[side], v * repeat[side])
+            k = _level(levels, side, footprint)
+            red, green, blue = bilinear(
+                texels, levels[side, k, 0], levels[side, k, 1], levels[side, k, 2], u * repeat[side], v * repeat[side]
+            )
             red, green, blue = red * tints[side, 0], green * tints[side, 1], blue * tints[side, 2]
             if axis != 1 and p[1] - low[1] < 0.09:  # skirting board
                 red = green = blue = 0.86 if p[1] - low[1] < 0.082 else 0.55
             n, a, b, rim = _panel_at(panels, side, u, v)
             glow = 0.0
             if n >= 0:
-                red, green, blue, glow = _panel_colour(panels[n], panel_levels[n], texels, a, b, rim)
+                red, green, blue, glow = _panel_colour(panels, panel_levels, n, texels, a, b, rim)
             open_ = _corner_light(p, low, high, axis)
             if side == 2:
                 open_ *= _occluded(occlusion, corner, step, p[0], p[2])
@@ -204,7 +207,7 @@ def paint_panorama(
         gain: Brightness.
         view_height: Height of the panorama's own camera [m].
         radius: Where the ground ends and the sphere begins [m].
-        ground: int64 (L, 3), mip levels of a ground tile drawn near the people, or (0, 3) for none.
+        ground: int64 (1, L, 3), mip levels of a ground tile drawn near the people; (0, L, 3) = none.
         ground_tint: float32 (3,), colour times the tile.
         ground_radius: How far the tile reaches before it fades [m].
         up: float32 (3,), all light on a white level surface.
@@ -246,8 +249,8 @@ def paint_panorama(
             if grounded:
                 far = np.sqrt(px * px + pz * pz)
                 if len(ground) > 0 and far < ground_radius:
-                    k = _level(ground, t * across / max(0.1, np.sqrt(abs(dy))) / 1.3)
-                    a, b, c = bilinear(texels, ground[k, 0], ground[k, 1], ground[k, 2], px / 1.3, pz / 1.3)
+                    k = _level(ground, 0, t * across / max(0.1, np.sqrt(abs(dy))) / 1.3)
+                    a, b, c = bilinear(texels, ground[0, k, 0], ground[0, k, 1], ground[0, k, 2], px / 1.3, pz / 1.3)
                     share = min(1.0, (ground_radius - far) / (0.5 * ground_radius))
                     red += share * (ground_tint[0] * a * a * up[0] - red)
                     green += share * (ground_tint[1] * b * b * up[1] - green)

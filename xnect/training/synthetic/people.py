@@ -44,6 +44,29 @@ def _bound_weights(
             out_weight[i, n] /= whole
 
 
+@njit(cache=True)
+def _kept_faces(
+    faces: np.ndarray, uv_index: np.ndarray, hidden: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Faces with a corner that is not hidden, renumbered for the vertices they use; and which vertices these are."""
+    used = np.zeros(len(hidden), np.bool_)
+    count = 0
+    for f in range(len(faces)):
+        if not (hidden[faces[f, 0]] and hidden[faces[f, 1]] and hidden[faces[f, 2]]):
+            count += 1
+            for k in range(3):
+                used[faces[f, k]] = True
+    number = np.cumsum(used) - 1
+    out, uv_out = np.empty((count, 3), np.int32), np.empty((count, 3), np.int32)
+    n = 0
+    for f in range(len(faces)):
+        if not (hidden[faces[f, 0]] and hidden[faces[f, 1]] and hidden[faces[f, 2]]):
+            for k in range(3):
+                out[n, k], uv_out[n, k] = number[faces[f, k]], uv_index[f, k]
+            n += 1
+    return out, uv_out, used
+
+
 @njit(cache=True, fastmath=True)
 def _fit(
     vertices: np.ndarray, bind: np.ndarray, share: np.ndarray, offset: np.ndarray, scale: np.ndarray, out: np.ndarray
@@ -201,11 +224,7 @@ class Wardrobe:
         hidden = np.zeros(space.skin_count, bool)
         for g in worn:
             hidden |= g.hides
-        kept = ~hidden[space.faces].all(1)
-        faces, uv_index = space.faces[kept], space.uv_index[kept]
-        used = np.zeros(space.skin_count, bool)
-        used[faces] = True
-        number = np.cumsum(used) - 1
+        faces, uv_index, used = _kept_faces(space.faces, space.uv_index, hidden)
         rest = [body.vertices_m[: space.skin_count][used]] + [g.fitted(body) for g in worn]
         bone = np.zeros((int(used.sum()), _BONES), np.int32)
         weight = np.zeros((len(bone), _BONES), np.float32)
@@ -218,10 +237,7 @@ class Wardrobe:
         uv_first = np.cumsum([0, len(space.uv)] + [len(g.uv) for g in worn])
         mesh = Mesh(
             np.concatenate(rest),
-            np.concatenate(
-                [number[faces].astype(np.int32)]
-                + [g.faces + np.int32(n) for g, n in zip(worn, vertex_first[1:], strict=False)]
-            ),
+            np.concatenate([faces] + [g.faces + np.int32(n) for g, n in zip(worn, vertex_first[1:], strict=False)]),
             np.concatenate([space.uv] + [g.uv for g in worn]),
             np.concatenate([uv_index] + [g.uv_index + np.int32(n) for g, n in zip(worn, uv_first[1:], strict=False)]),
             (skin, *(self.material(w) for w in looks.wears)),

@@ -43,15 +43,64 @@ def to_screen(
 
 @njit(cache=True, fastmath=True, inline="always")
 def _opaque(
-    texels: np.ndarray, first: int, width: int, height: int, uv: np.ndarray, corner: np.ndarray, b: float, c: float
-) -> bool:
+    texels: np.ndarray, first: int, width: int, height: int, uv: np.ndarray, uv_index: np.ndarray, f: int, b: float,
+    c: float,
+) -> bool:  # fmt: skip
     """Alpha test at one half on the nearest texel."""
-    a = 1.0 - b - c
-    u = a * uv[corner[0], 0] + b * uv[corner[1], 0] + c * uv[corner[2], 0]
-    v = a * uv[corner[0], 1] + b * uv[corner[1], 1] + c * uv[corner[2], 1]
+    a, i, j, k = 1.0 - b - c, uv_index[f, 0], uv_index[f, 1], uv_index[f, 2]
+    u = a * uv[i, 0] + b * uv[j, 0] + c * uv[k, 0]
+    v = a * uv[i, 1] + b * uv[j, 1] + c * uv[k, 1]
     x = int(np.floor(u * width)) % width
     y = int(np.floor((1.0 - v) * height)) % height
     return texels[first + y * width + x, 3] >= 128
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _fill_front(
+    screen: np.ndarray, ia: int, ib: int, ic: int, f: int, cull: bool, alpha: bool, bias: float, first: int,
+    wide: int, high: int, texels: np.ndarray, uv: np.ndarray, uv_index: np.ndarray, inv_depth: np.ndarray,
+    owner: np.ndarray, spot: np.ndarray,
+) -> None:  # fmt: skip
+    """A face wholly in front of the camera: weights by areas on the screen, made perspective by 1/z.
+
+    Elements are read one by one: a row taken as a view would cost more than the whole face.
+    """
+    height, width = inv_depth.shape
+    ax, ay = float(screen[ia, 0]), float(screen[ia, 1])
+    bx, by = float(screen[ib, 0]) - ax, float(screen[ib, 1]) - ay
+    cx, cy = float(screen[ic, 0]) - ax, float(screen[ic, 1]) - ay
+    area = bx * cy - cx * by
+    if abs(area) < 1e-9 or (cull and area > 0):  # y points down: what faces the camera turns the other way
+        return
+    x0 = max(0, int(np.ceil(ax + min(0.0, bx, cx))))
+    x1 = min(width - 1, int(np.floor(ax + max(0.0, bx, cx))))
+    y0 = max(0, int(np.ceil(ay + min(0.0, by, cy))))
+    y1 = min(height - 1, int(np.floor(ay + max(0.0, by, cy))))
+    if x1 < x0 or y1 < y0:
+        return
+    za, zb, zc = float(screen[ia, 2]), float(screen[ib, 2]), float(screen[ic, 2])
+    inverse = 1.0 / area
+    bdx, bdy, cdx, cdy = cy * inverse, -cx * inverse, -by * inverse, bx * inverse
+    dx0 = x0 - ax
+    for y in range(y0, y1 + 1):
+        dy = y - ay
+        wb, wc = dx0 * bdx + dy * bdy - bdx, dx0 * cdx + dy * cdy - cdx
+        for x in range(x0, x1 + 1):
+            wb += bdx
+            wc += cdx
+            if wb < 0 or wc < 0 or wb + wc > 1:
+                continue
+            pb, pc = wb * zb, wc * zc
+            iz = (1.0 - wb - wc) * za + pb + pc
+            near = iz * (1.0 + bias * iz)
+            if near <= inv_depth[y, x]:
+                continue
+            b, c = pb / iz, pc / iz
+            if alpha and not _opaque(texels, first, wide, high, uv, uv_index, f, b, c):
+                continue
+            inv_depth[y, x] = near
+            owner[y, x] = f
+            spot[y, x, 0], spot[y, x, 1] = b, c
 
 
 @njit(cache=True, fastmath=True)
@@ -77,7 +126,6 @@ def fill(
         owner: int32 (H, W), face seen, EMPTY = none; written.
         spot: float32 (H, W, 2), weights of the face's second and third corner; written.
     """
-    height, width = inv_depth.shape
     for f in range(len(faces)):
         ia, ib, ic = faces[f, 0], faces[f, 1], faces[f, 2]
         za, zb, zc = screen[ia, 2], screen[ib, 2], screen[ic, 2]
@@ -85,37 +133,11 @@ def fill(
             if za > 0 or zb > 0 or zc > 0:
                 _fill_crossing(screen, faces[f], f, inv_depth, owner, spot)
             continue
-        ax, ay = float(screen[ia, 0]), float(screen[ia, 1])
-        bx, by = float(screen[ib, 0]) - ax, float(screen[ib, 1]) - ay
-        cx, cy = float(screen[ic, 0]) - ax, float(screen[ic, 1]) - ay
-        area = bx * cy - cx * by
         m = material[f]
-        if abs(area) < 1e-9 or (cull[m] and area > 0):
-            continue
-        x0 = max(0, int(np.ceil(ax + min(0.0, bx, cx))))
-        x1 = min(width - 1, int(np.floor(ax + max(0.0, bx, cx))))
-        y0 = max(0, int(np.ceil(ay + min(0.0, by, cy))))
-        y1 = min(height - 1, int(np.floor(ay + max(0.0, by, cy))))
-        inverse = 1.0 / area
-        for y in range(y0, y1 + 1):
-            dy = y - ay
-            for x in range(x0, x1 + 1):
-                dx = x - ax
-                wb = (dx * cy - cx * dy) * inverse
-                wc = (bx * dy - dx * by) * inverse
-                if wb < 0 or wc < 0 or wb + wc > 1:
-                    continue
-                pb, pc = wb * zb, wc * zc
-                iz = (1.0 - wb - wc) * za + pb + pc
-                near = iz * (1.0 + bias[m] * iz)
-                if near <= inv_depth[y, x]:
-                    continue
-                b, c = pb / iz, pc / iz
-                if alpha[m] and not _opaque(texels, picture[m, 0], picture[m, 1], picture[m, 2], uv, uv_index[f], b, c):
-                    continue
-                inv_depth[y, x] = near
-                owner[y, x] = f
-                spot[y, x, 0], spot[y, x, 1] = b, c
+        _fill_front(
+            screen, ia, ib, ic, f, cull[m], alpha[m], bias[m], picture[m, 0], picture[m, 1], picture[m, 2], texels, uv,
+            uv_index, inv_depth, owner, spot,
+        )  # fmt: skip
 
 
 @njit(cache=True, fastmath=True)
@@ -170,24 +192,24 @@ def fill_shadow(light: np.ndarray, faces: np.ndarray, nearest: np.ndarray) -> No
     """Height towards the light of the topmost surface: light (N, 3) texel x, y and height -> ``nearest`` (S, S)."""
     height, width = nearest.shape
     for f in range(len(faces)):
-        a, b, c = light[faces[f, 0]], light[faces[f, 1]], light[faces[f, 2]]
-        bx, by, cx, cy = b[0] - a[0], b[1] - a[1], c[0] - a[0], c[1] - a[1]
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        ax, ay, top = light[i, 0], light[i, 1], light[i, 2]
+        bx, by, cx, cy = light[j, 0] - ax, light[j, 1] - ay, light[k, 0] - ax, light[k, 1] - ay
         area = bx * cy - cx * by
         if abs(area) < 1e-9:
             continue
-        x0 = max(0, int(np.ceil(a[0] + min(np.float32(0), bx, cx))))
-        x1 = min(width - 1, int(np.floor(a[0] + max(np.float32(0), bx, cx))))
-        y0 = max(0, int(np.ceil(a[1] + min(np.float32(0), by, cy))))
-        y1 = min(height - 1, int(np.floor(a[1] + max(np.float32(0), by, cy))))
+        x0 = max(0, int(np.ceil(ax + min(np.float32(0), bx, cx))))
+        x1 = min(width - 1, int(np.floor(ax + max(np.float32(0), bx, cx))))
+        y0 = max(0, int(np.ceil(ay + min(np.float32(0), by, cy))))
+        y1 = min(height - 1, int(np.floor(ay + max(np.float32(0), by, cy))))
+        inverse, up_b, up_c = 1 / area, light[j, 2] - top, light[k, 2] - top
         for y in range(y0, y1 + 1):
-            dy = y - a[1]
+            dy = y - ay
             for x in range(x0, x1 + 1):
-                dx = x - a[0]
-                wb, wc = (dx * cy - cx * dy) / area, (bx * dy - dx * by) / area
-                if wb < 0 or wc < 0 or wb + wc > 1:
-                    continue
-                top = a[2] + wb * (b[2] - a[2]) + wc * (c[2] - a[2])
-                nearest[y, x] = max(nearest[y, x], top)
+                dx = x - ax
+                wb, wc = (dx * cy - cx * dy) * inverse, (bx * dy - dx * by) * inverse
+                if wb >= 0 and wc >= 0 and wb + wc <= 1:
+                    nearest[y, x] = max(nearest[y, x], top + wb * up_b + wc * up_c)
 
 
 @njit(cache=True, fastmath=True)
@@ -208,3 +230,13 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
         scale = 1 / max(np.float32(1e-12), np.sqrt(x * x + y * y + z * z))
         normals[i, 0], normals[i, 1], normals[i, 2] = x * scale, y * scale, z * scale
     return normals
+
+
+@njit(cache=True)
+def bounds(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest coordinates (3,) of vertices (N, 3)."""
+    low, high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
+    for i in range(len(vertices)):
+        for k in range(3):
+            low[k], high[k] = min(low[k], vertices[i, k]), max(high[k], vertices[i, k])
+    return low, high

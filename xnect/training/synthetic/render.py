@@ -12,10 +12,10 @@ from xnect.training.synthetic import painting, raster, shading
 from xnect.training.synthetic.assets import TextureHeap
 from xnect.training.synthetic.cameras import PlacedCamera
 from xnect.training.synthetic.lights import Light
-from xnect.training.synthetic.meshes import Joined, Mesh, joined, pick_levels
+from xnect.training.synthetic.meshes import Mesh, joined, pick_levels
 
-_SHADOW_TEXELS = 512
-_GROUND_CELLS = 96
+_SHADOW_TEXELS = 400
+_GROUND_CELLS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,11 +90,11 @@ class View:
 def draw(view: View, heap: TextureHeap, scale: int = 2) -> Drawing:
     """Draw a scene with ``scale`` x ``scale`` samples a pixel."""
     width, height = view.camera.camera.size_px
-    joint = joined(view.meshes, heap)
+    joint = joined([m for m in view.meshes if _in_sight(m, view.camera)], heap)
     screen = np.empty((len(joint.vertices_m), 6), np.float32)
     rotation, centre = view.camera.camera_from_world, view.camera.centre_m
     raster.to_screen(joint.vertices_m, rotation, centre, view.camera.samples(scale), screen)
-    levels = pick_levels(joint, screen, heap)
+    levels = pick_levels(joint, screen, heap, scale)
     grid = height * scale, width * scale
     inv_depth = np.zeros(grid, np.float32)
     owner = np.full(grid, raster.EMPTY, np.int32)
@@ -103,50 +103,64 @@ def draw(view: View, heap: TextureHeap, scale: int = 2) -> Drawing:
         screen, joint.faces, joint.face_material, joint.uv, joint.uv_index, joint.cull, joint.alpha, joint.bias_m,
         levels, heap.texels, inv_depth, owner, spot,
     )  # fmt: skip
-    shadows = _shadows(view, joint)
-    unseen = (owner.reshape(height, scale, width, scale) == raster.EMPTY).any((1, 3))
+    shadows = _shadows(view)
+    unseen = np.empty((height, width), np.bool_)
+    shading.partly_empty(owner, unseen)
     image = np.zeros((height, width, 3), np.float32)
     view.background.paint(image, unseen, view.camera, view.light, shadows, heap)
     attributes = np.empty((len(joint.vertices_m), 8), np.float32)
     shading.light_vertices(
-        joint.vertices_m, _normals(joint), centre, view.light.ambient, view.light.direction, shadows.to_map, attributes
+        joint.vertices_m,
+        raster.vertex_normals(joint.vertices_m, joint.faces),
+        centre,
+        view.light.ambient,
+        view.light.direction,
+        shadows.to_map,
+        attributes,
     )
     patterns = np.where(joint.patterns[:, None] >= 0, heap.levels[joint.patterns, 1], -1)
     shading.resolve(
         owner, spot, joint.faces, joint.uv, joint.uv_index, joint.face_material, joint.values, levels, patterns,
         heap.texels, attributes, shadows.nearest, shadows.spread, shadows.bias_m, view.light.sun, image,
     )  # fmt: skip
-    ident = np.append(joint.face_ident, np.int16(-1))[owner]
+    ident = np.append(joint.face_ident, np.int16(-1)).take(owner)  # EMPTY takes the last one
     return Drawing(image, inv_depth, ident, scale)
 
 
-def _normals(joint: Joined) -> F32:
-    return raster.vertex_normals(joint.vertices_m, joint.faces)
+def _in_sight(mesh: Mesh, camera: PlacedCamera) -> bool:
+    """Whether the box around a mesh reaches into the picture."""
+    low, high = raster.bounds(mesh.vertices_m)
+    corners = camera.view(
+        np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+    )
+    flat = corners @ camera.camera.matrix_px.T
+    width, height = camera.camera.size_px
+    x, y, z = flat.T
+    outside = (z < raster.NEAR_M, x < -z, x > (width + 1) * z, y < -z, y > (height + 1) * z)
+    return not any(o.all() for o in outside)
 
 
-def _shadows(view: View, joint: Joined) -> Shadows:
+def _shadows(view: View) -> Shadows:
     direction = view.light.direction
     side = np.cross([0.0, 0.0, 1.0] if abs(direction[2]) < 0.9 else [1.0, 0.0, 0.0], direction)
     side /= np.linalg.norm(side)
     frame = np.stack([side, np.cross(direction, side), direction])
     corner, step, occlusion = _ground(view.spheres)
-    casting = [k for k, m in enumerate(view.meshes) if m.casts]
+    casting = [m for m in view.meshes if m.casts]
     if not casting or view.light.sun.max() < 1e-3:
-        return Shadows(
-            np.zeros((3, 4), np.float32), np.full((2, 2), -1e9, np.float32), 1.0, 0.03, occlusion, corner, step
-        )
-    vertices = np.concatenate([view.meshes[k].vertices_m for k in casting])
-    flat = vertices @ frame.T.astype(np.float32)
-    low, high = flat[:, :2].min(0), flat[:, :2].max(0)
-    texel = max(float((high - low).max()) / (_SHADOW_TEXELS - 8), 0.004)
+        nothing = np.full((2, 2), -1e9, np.float32)
+        return Shadows(np.zeros((3, 4), np.float32), nothing, 1.0, 0.03, occlusion, corner, step)
+    turned = [m.vertices_m @ frame.T.astype(np.float32) for m in casting]
+    ends = np.array([raster.bounds(t) for t in turned])
+    low, high = ends[:, 0].min(0), ends[:, 1].max(0)
+    texel = max(float((high - low)[:2].max()) / (_SHADOW_TEXELS - 8), 0.004)
     to_map = np.concatenate([frame, np.zeros((3, 1))], 1)
     to_map[:2] /= texel
-    to_map[:2, 3] = 4 - low / texel
-    flat[:, :2] = (flat[:, :2] - low) / texel + 4
+    to_map[:2, 3] = 4 - low[:2] / texel
+    scale, shift = np.array([1 / texel, 1 / texel, 1], np.float32), to_map[:, 3].astype(np.float32)
     nearest = np.full((_SHADOW_TEXELS, _SHADOW_TEXELS), -1e9, np.float32)
-    faces = [joint.faces[joint.face_first[k] : joint.face_first[k + 1]] - joint.vertex_first[k] for k in casting]
-    first = np.cumsum([0] + [len(view.meshes[k].vertices_m) for k in casting])
-    raster.fill_shadow(flat, np.concatenate([f + n for f, n in zip(faces, first, strict=False)]), nearest)
+    for mesh, flat in zip(casting, turned, strict=True):
+        raster.fill_shadow(flat * scale + shift, mesh.faces, nearest)
     spread = max(1.0, view.light.softness_m / texel)
     return Shadows(to_map.astype(np.float32), nearest, spread, 0.02 + 1.5 * texel, occlusion, corner, step)
 

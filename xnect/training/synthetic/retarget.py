@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from xnect.structures import F64
@@ -42,8 +44,9 @@ _DRIVER = {"pelvis": "pelvis", "spine_01": "lumbar", "spine_03": "spine", "neck"
 
 def least_rotation(a: F64, b: F64) -> F64:
     """The shortest rotation (3, 3) that takes direction ``a`` to direction ``b``."""
-    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
-    axis, cosine = np.cross(a, b), float(a @ b)
+    a, b = a / math.sqrt(a @ a), b / math.sqrt(b @ b)
+    axis = np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+    cosine = float(a @ b)
     if cosine < -0.9999:  # opposite: half a turn about any axis across
         across = np.cross(a, np.eye(3)[np.abs(a).argmin()])
         across /= np.linalg.norm(across)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from xnect.structures import F64, Camera
-from xnect.training.synthetic.assets import Assets, read_picture
+from xnect.training.synthetic.assets import Assets
 from xnect.training.synthetic.backdrops import Panel, Panorama, Photo, Room
 from xnect.training.synthetic.collision import Box, box_of
 from xnect.training.synthetic.lights import Light, exposed, room_light, split_light, turned_light
@@ -127,7 +127,7 @@ class Settings:
         if ground:
             rows = [r for r in rows if r["file"].rsplit(".", 1)[0] in _HORIZON] or rows
         row = rows[int(rng.integers(len(rows)))]
-        picture = read_picture(self._assets.folder / "backdrops" / row["file"])[..., :3]
+        picture = self._assets.photo(row["file"])
         width, height = camera.size_px
         most = min(picture.shape[1] / width, picture.shape[0] / height)
         zoom = most * float(rng.uniform(0.75, 1.0))
@@ -158,11 +158,8 @@ class Settings:
         """A texture for a window or a picture: part of a panorama, or a photo."""
         if glow or rng.random() < 0.5:
             row = self._panoramas[int(rng.integers(len(self._panoramas)))]
-            picture = read_picture(self._assets.folder / "panoramas" / row["backdrop"])
-            h, w = picture.shape[:2]
-            left = int(rng.integers(8)) * w // 10
-            part = picture[int(0.34 * h) : int(0.6 * h), left : left + w // 5]
-            return self._assets.heap.named(f"view {row['name']} {left}", np.ascontiguousarray(part))
+            left = int(rng.integers(8)) / 10
+            return self._assets.crop("panoramas", row["backdrop"], (left, 0.34, left + 0.2, 0.6))
         row = self._photos[int(rng.integers(len(self._photos)))]
         return self._assets.texture("backdrops", row["file"])
 

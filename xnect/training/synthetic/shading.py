@@ -53,33 +53,40 @@ def light_vertices(
 
 
 @njit(cache=True, fastmath=True, inline="always")
+def _free(nearest: np.ndarray, x: float, y: float, limit: float) -> int:
+    """1 where nothing higher than ``limit`` is at a place of the shadow map, or beyond its edge."""
+    u, v = int(x + 0.5), int(y + 0.5)
+    if u < 0 or v < 0 or u >= nearest.shape[1] or v >= nearest.shape[0]:
+        return 1
+    return 1 if nearest[v, u] <= limit else 0
+
+
+@njit(cache=True, fastmath=True, inline="always")
 def lit(nearest: np.ndarray, x: float, y: float, height: float, spread: float, bias: float) -> float:
-    """Share of the direct light that arrives: nine looks into the shadow map around (x, y)."""
-    size = nearest.shape[0]
-    free = 0
-    for j in range(-1, 2):
-        for i in range(-1, 2):
-            u, v = int(x + i * spread + 0.5), int(y + j * spread + 0.5)
-            if u < 0 or v < 0 or u >= size or v >= size or nearest[v, u] <= height + bias:
-                free += 1
-    return free / 9.0
+    """Share of the direct light that arrives: five looks into the shadow map around (x, y)."""
+    limit, o = height + bias, 0.4 * spread
+    free = _free(nearest, x, y, limit) + _free(nearest, x - spread, y + o, limit)
+    free += _free(nearest, x + spread, y - o, limit) + _free(nearest, x + o, y + spread, limit)
+    return (free + _free(nearest, x - o, y - spread, limit)) * 0.2
 
 
 @njit(cache=True, fastmath=True, inline="always")
 def bilinear(texels: np.ndarray, first: int, width: int, height: int, u: float, v: float) -> tuple[float, float, float]:
     """Colour of a repeating texture at (u, v), 0 to 1 each; v = 0 at the bottom row."""
-    x, y = u * width - 0.5, (1.0 - v) * height - 0.5
-    ix, iy = int(np.floor(x)), int(np.floor(y))
+    u, v = u - np.floor(u), 1.0 - (v - np.floor(v))
+    x, y = u * width - 0.5, v * height - 0.5
+    ix, iy = int(x + 1.0) - 1, int(y + 1.0) - 1  # floor, for x and y from -0.5 on; a division would cost more
     fx, fy = x - ix, y - iy
-    x0, x1 = ix % width, (ix + 1) % width
-    y0, y1 = first + iy % height * width, first + (iy + 1) % height * width
+    x0, x1 = ix if ix >= 0 else width - 1, ix + 1 if ix + 1 < width else 0
+    y0 = first + (iy if iy >= 0 else height - 1) * width
+    y1 = first + (iy + 1 if iy + 1 < height else 0) * width
     a, b, c, d = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
-    p, q, r, s = texels[y0 + x0], texels[y0 + x1], texels[y1 + x0], texels[y1 + x1]
+    p, q, r, s = y0 + x0, y0 + x1, y1 + x0, y1 + x1  # elements one by one: views of rows would cost more
     scale = 1 / 255.0
     return (
-        (a * p[0] + b * q[0] + c * r[0] + d * s[0]) * scale,
-        (a * p[1] + b * q[1] + c * r[1] + d * s[1]) * scale,
-        (a * p[2] + b * q[2] + c * r[2] + d * s[2]) * scale,
+        (a * texels[p, 0] + b * texels[q, 0] + c * texels[r, 0] + d * texels[s, 0]) * scale,
+        (a * texels[p, 1] + b * texels[q, 1] + c * texels[r, 1] + d * texels[s, 1]) * scale,
+        (a * texels[p, 2] + b * texels[q, 2] + c * texels[r, 2] + d * texels[s, 2]) * scale,
     )
 
 
@@ -103,17 +110,26 @@ def _surface(
                 texels, pattern[m, 0], pattern[m, 1], pattern[m, 2], u * _PATTERN_REPEATS, v * _PATTERN_REPEATS
             )
             red, green, blue = light * x, light * y, light * z
-    i, j, k = attributes[faces[f, 0]], attributes[faces[f, 1]], attributes[faces[f, 2]]
-    direct = a * i[3] + b * j[3] + c * k[3]
+    i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+    direct = a * attributes[i, 3] + b * attributes[j, 3] + c * attributes[k, 3]
     if direct > 0:
         direct *= lit(
-            nearest, a * i[4] + b * j[4] + c * k[4], a * i[5] + b * j[5] + c * k[5], a * i[6] + b * j[6] + c * k[6],
+            nearest, a * attributes[i, 4] + b * attributes[j, 4] + c * attributes[k, 4], a * attributes[i, 5] + b * attributes[j, 5] + c * attributes[k, 5], a * attributes[i, 6] + b * attributes[j, 6] + c * attributes[k, 6],
             spread, bias,
         )  # fmt: skip
-    shine = values[m, 5] * (a * i[7] + b * j[7] + c * k[7]) * (0.3 + direct)
-    red = red * red * (a * i[0] + b * j[0] + c * k[0] + direct * sun[0]) + shine * sun[0]
-    green = green * green * (a * i[1] + b * j[1] + c * k[1] + direct * sun[1]) + shine * sun[1]
-    blue = blue * blue * (a * i[2] + b * j[2] + c * k[2] + direct * sun[2]) + shine * sun[2]
+    shine = values[m, 5] * (a * attributes[i, 7] + b * attributes[j, 7] + c * attributes[k, 7]) * (0.3 + direct)
+    red = (
+        red * red * (a * attributes[i, 0] + b * attributes[j, 0] + c * attributes[k, 0] + direct * sun[0])
+        + shine * sun[0]
+    )
+    green = (
+        green * green * (a * attributes[i, 1] + b * attributes[j, 1] + c * attributes[k, 1] + direct * sun[1])
+        + shine * sun[1]
+    )
+    blue = (
+        blue * blue * (a * attributes[i, 2] + b * attributes[j, 2] + c * attributes[k, 2] + direct * sun[2])
+        + shine * sun[2]
+    )
     return red, green, blue
 
 
@@ -125,7 +141,7 @@ def resolve(
 ) -> None:  # fmt: skip
     """Colour every pixel whose samples see a face: mean over its samples, the background where they see none.
 
-    Samples of one pixel that see the same face are shaded once, in their middle.
+    Samples of one pixel that see the same material of the same mesh are shaded once, where the first of them is.
 
     Args:
         owner: int32 (H * s, W * s), s samples a pixel and side, as written by ``fill``.
@@ -152,24 +168,24 @@ def resolve(
     for y in range(height):
         for x in range(width):
             background, red, green, blue = 0, 0.0, 0.0, 0.0
-            done[:] = False
+            for k in range(s * s):
+                done[k] = False
             for k in range(s * s):
                 if done[k]:
                     continue
-                f = owner[y * s + k // s, x * s + k % s]
+                j, i = y * s + k // s, x * s + k % s
+                f = owner[j, i]
                 if f == EMPTY:
                     background += 1
                     continue
-                b, c, count = 0.0, 0.0, 0
-                for other in range(k, s * s):
-                    j, i = y * s + other // s, x * s + other % s
-                    if owner[j, i] == f:
+                m, count = material[f], 1
+                for other in range(k + 1, s * s):
+                    g = owner[y * s + other // s, x * s + other % s]
+                    if g != EMPTY and material[g] == m:
                         done[other] = True
-                        b += spot[j, i, 0]
-                        c += spot[j, i, 1]
                         count += 1
                 one = _surface(
-                    f, b / count, c / count, faces, uv, uv_index, material[f], values, picture, pattern, texels,
+                    f, spot[j, i, 0], spot[j, i, 1], faces, uv, uv_index, m, values, picture, pattern, texels,
                     attributes, nearest, spread, bias, sun,
                 )  # fmt: skip
                 red += count * one[0]
@@ -179,3 +195,15 @@ def resolve(
                 image[y, x, 0] = (background * image[y, x, 0] + red) * share
                 image[y, x, 1] = (background * image[y, x, 1] + green) * share
                 image[y, x, 2] = (background * image[y, x, 2] + blue) * share
+
+
+@njit(cache=True)
+def partly_empty(owner: np.ndarray, unseen: np.ndarray) -> None:
+    """Pixels (H, W) of which at least one sample sees no face; ``owner`` int32 (H * s, W * s)."""
+    s = owner.shape[0] // unseen.shape[0]
+    for y in range(unseen.shape[0]):
+        for x in range(unseen.shape[1]):
+            empty = False
+            for k in range(s * s):
+                empty = empty or owner[y * s + k // s, x * s + k % s] == EMPTY
+            unseen[y, x] = empty
