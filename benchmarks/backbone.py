@@ -219,13 +219,14 @@ def learn(args: argparse.Namespace) -> dict[str, object]:
         write_shapes(root / "data" / "val", args.each // 4, 64, seed=2)
         for optimizer, decay, norms in (("sgd", 1e-4, False), ("adam", args.sparse_decay, True)):
             config = TrainConfig(
-                root / "data", root / optimizer, "selecsls42", width=0.25, epochs=args.epochs, batch=32, size_px=64,
-                optimizer=optimizer, lr=0.05 if optimizer == "sgd" else 2e-3, decay=decay, decay_norms=norms, warmup=1,
-                ema=0.99, erase=0.1, smallest_area=0.6, workers=0, device=args.device, progress=False,
+                root / "data", root / optimizer, "selecsls42", width=0.125, epochs=args.epochs, batch=32, size_px=64,
+                optimizer=optimizer, lr=0.05 if optimizer == "sgd" else 3e-3, decay=decay, decay_norms=norms, warmup=1,
+                ema=0.99, erase=0.1, jitter=0.2, smallest_area=0.7, workers=0, device=args.device, progress=False,
             )  # fmt: skip
             start = time.perf_counter()
             history = train(config)
-            print(f"{optimizer}: {[round(h.ema_top1, 1) for h in history]} in {time.perf_counter() - start:.0f} s")
+            seconds = time.perf_counter() - start
+            print(f"{optimizer}: {[round(h.ema_top1, 1) for h in history]} in {seconds:.0f} s", flush=True)
             model, info = load_model(root / optimizer / "best.safetensors")
             smaller = apply_plan(model, plan_pruning(model, args.threshold))
             report = compare(model.eval(), smaller, (64, 64))
@@ -269,8 +270,8 @@ def main() -> None:
     fast.add_argument("--seconds", type=float, default=2.0, help="time per cell at least")
     fast.set_defaults(run=speed)
     small = kinds.add_parser("learn")
-    small.add_argument("--each", type=int, default=200, help="training pictures of each shape")
-    small.add_argument("--epochs", type=int, default=20)
+    small.add_argument("--each", type=int, default=150, help="training pictures of each shape")
+    small.add_argument("--epochs", type=int, default=40)
     small.add_argument("--sparse-decay", type=float, default=1e-3, help="L2 of the Adam run")
     small.add_argument("--threshold", type=float, default=1e-3)
     small.set_defaults(run=learn)
