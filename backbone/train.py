@@ -25,7 +25,7 @@ from backbone.ranks import Ranks, joined
 from backbone.recipe import TrainConfig, WeightAverage, learning_rate, make_optimizer
 from backbone.registry import create_model
 from backbone.selecsls import Classifier
-from backbone.weights import save_model
+from backbone.weights import UNREADABLE, save_model
 
 logger = logging.getLogger(__name__)
 
@@ -199,20 +199,21 @@ class Trainer:
             return
         try:
             found = torch.load(path, map_location=self.ranks.device, weights_only=True)
-            mine = self.config.record()
-            for key in ("backbone", "width", "optimizer", "epochs", "size_px", "seed"):
-                if found["config"][key] != mine[key]:
-                    raise WeightsError(f"{path} was made with {key} {found['config'][key]}, not {mine[key]}")
-            if found["classes"] != list(self.classes):
-                raise WeightsError(f"{path} was made for other classes")
-            self.model.load_state_dict(found["model"])
-            self.average.model.load_state_dict(found["average"])
-            self.average.steps = found["average_steps"]
-            self.optimizer.load_state_dict(found["optimizer"])
-            self.scaler.load_state_dict(found["scaler"])
-            self.first_epoch, self.best = found["epochs"], found["best"]
-        except (RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError) as error:
-            raise WeightsError(f"{path} is no checkpoint to go on from: {error}") from error
+            made_with, classes = found["config"], found["classes"]
+        except UNREADABLE as error:
+            raise WeightsError(f"{path} is no checkpoint to go on from (damaged?)") from error
+        mine = self.config.record()
+        for key in ("backbone", "width", "optimizer", "epochs", "size_px", "seed"):
+            if made_with[key] != mine[key]:
+                raise WeightsError(f"{path} was made with {key} {made_with[key]}, not {mine[key]}")
+        if classes != list(self.classes):
+            raise WeightsError(f"{path} was made for other classes")
+        self.model.load_state_dict(found["model"])
+        self.average.model.load_state_dict(found["average"])
+        self.average.steps = found["average_steps"]
+        self.optimizer.load_state_dict(found["optimizer"])
+        self.scaler.load_state_dict(found["scaler"])
+        self.first_epoch, self.best = found["epochs"], found["best"]
 
 
 def train(config: TrainConfig) -> list[Epoch]:

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 StateDict = dict[str, Tensor]
 
-_UNREADABLE = (
+UNREADABLE = (
     safetensors.SafetensorError,
     pickle.UnpicklingError,
     zipfile.BadZipFile,
@@ -94,7 +94,7 @@ def read_weights(path: str | Path) -> tuple[StateDict, ModelInfo | None]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # remarks on odd pickles: what cannot be read is told by the error
                 found = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path} cannot be read as weights (damaged, or no weights file): {reason}") from error
     state = canonical(found, str(path))
