@@ -8,7 +8,7 @@ forward kinematics of what came out, so that positions, angles and bones always 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,10 @@ FARTHEST_M, WIDEST = 100.0, 3.0
 COLD_ITERATIONS = 15
 #: A fit whose energy is this many times the expected is tried again from the closed form.
 EXPLODED = 6.0
+#: ... and the new one kept if it has at most this share of the energy.
+BETTER = 0.6
+#: From a closed form the first steps take outliers for so much larger distances, lest a wrong start hide the truth.
+WIDE_STEPS, WIDE = 6, 4.0
 #: Least weight of a joint of Stage II, since nothing else tells where an unseen limb is.
 LEAST_TRUST = 0.02
 #: The 2D neck is the middle of the shoulders and only near the base of the neck.
@@ -120,6 +124,9 @@ class SkeletonFitter:
             OUTLIER_3D_M**2,
             OUTLIER_2D_M**2,
         )
+        self._wide_priors = self._priors._replace(
+            outlier_3d_m2=(WIDE * OUTLIER_3D_M) ** 2, outlier_2d_m2=(WIDE * OUTLIER_2D_M) ** 2
+        )
         self.reset()
 
     def reset(self) -> None:
@@ -198,11 +205,14 @@ class SkeletonFitter:
                 part[cold] = start
             self._reset_output(rows[cold])
         targets = evidence.targets(body, self._stray_weights(np.where(cold, np.inf, gap_s)))
+        if cold.any():
+            minimise(targets, self._wide_priors, body[0], body[1], body[2], np.where(cold, WIDE_STEPS, 0))
         iterations = np.where(cold, COLD_ITERATIONS, self._config.iterations)
         energy = minimise(targets, self._priors, body[0], body[1], body[2], iterations)
         exploded = (energy > EXPLODED * evidence.expected_energy()) & ~cold
         if exploded.any():
-            exploded[exploded] = self._retry(evidence.of(exploded), body, exploded)
+            guess = replace(evidence.of(exploded), guess_m=states.root_m[rows[exploded]])
+            exploded[exploded] = self._retry(guess, body, exploded)
         _keep_in_view(body[0])
         states.take(rows, body, step_s, cold | exploded, now_s)
         states.inferred[rows] = poses.inferred[people]
@@ -239,7 +249,8 @@ class SkeletonFitter:
         root, rotation, angles = (part[rows] for part in body)
         steps = np.full(len(root), COLD_ITERATIONS)
         before = minimise(targets, self._priors, root, rotation, angles, 0 * steps)
-        better = minimise(targets, self._priors, start[0], start[1], start[2], steps) < before
+        minimise(targets, self._wide_priors, start[0], start[1], start[2], np.full(len(root), WIDE_STEPS))
+        better = minimise(targets, self._priors, start[0], start[1], start[2], steps) < BETTER * before
         for part, new in zip(body, start, strict=True):
             part[np.flatnonzero(rows)[better]] = new[better]
         return better

@@ -13,8 +13,8 @@ from xnect.structures import F64
 
 #: People are at least so far from the camera [m].
 LEAST_DEPTH_M = 0.3
-_SPINE = JOINTS_3D.index("spine")
-_NECK = JOINTS_3D.index("neck")
+#: Error of a pose's joints that the guess of the root weighs up against, over the relative error of that guess [m].
+DEPTH_TRUST_M = 0.4
 _PELVIS_JOINTS = np.array([JOINTS_3D.index(n) for n in ("pelvis", "right_hip", "left_hip", "spine", "neck")])
 _PELVIS_WEIGHTS = np.array([1.0, 2.0, 2.0, 1.0, 0.2])
 _CHEST_JOINTS = np.array([JOINTS_3D.index(n) for n in ("spine", "neck", "right_shoulder", "left_shoulder")])
@@ -70,8 +70,10 @@ def root_from_image(joints_m: np.ndarray, image: np.ndarray, weight: np.ndarray,
     vector = np.empty((len(u), 3))
     vector[:, :2] = (weight[..., None] * right).sum(-2)
     vector[:, 2] = -(weight[..., None] * u * right).sum((-1, -2))
-    trust = 1e-3  # far below what a handful of joints says, enough where there is none
-    matrix += trust * np.eye(3)
+    # sideways far below what one joint says; in depth as if the guess were right to a third and poses to a hand's breadth
+    trust = np.full(guess_m.shape, 1e-3)
+    trust[:, 2] = (DEPTH_TRUST_M / np.maximum(guess_m[:, 2], LEAST_DEPTH_M)) ** 2
+    matrix += trust[:, :, None] * np.eye(3)
     vector += trust * guess_m
     root = np.linalg.solve(matrix, vector[..., None])[..., 0]
     low = root[:, 2] < LEAST_DEPTH_M
