@@ -28,6 +28,7 @@ from xnect.structures import Camera, FrameResult
 
 _log = logging.getLogger(__name__)
 
+LOADING = "Loading the network… (the very first time takes up to a minute)"
 #: Pipeline, commands for it, reader, and the generation whose file has ended.
 _Job: TypeAlias = "tuple[Pipeline | None, list[Callable[[Pipeline], None]], Reader | None, int | None]"
 
@@ -154,7 +155,7 @@ class Engine:
             self._config = config
             self._loading += 1
             ticket = self._loading
-        self._events.progress("Loading the network…")
+        self._events.progress(LOADING)
         threading.Thread(target=self._load, args=(config, ticket), name="xnect-loader", daemon=True).start()
 
     def _load(self, config: PipelineConfig, ticket: int) -> None:
@@ -281,7 +282,7 @@ class Engine:
                 self._commands.append(lambda p: self._parts.use_camera(p, self._config, camera))
             loading = self._pipeline is None and self._replay is None
             self._cond.notify_all()
-        self._events.progress("Loading the network…" if loading else "")
+        self._events.progress(LOADING if loading else "")
         self._events.opened(info, generation)
 
     def _lost(self, why: str, generation: int) -> None:
