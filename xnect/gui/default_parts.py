@@ -64,7 +64,9 @@ def warm_up(config: PipelineConfig, network: Detector2D) -> None:
 
         def __call__(self, image_bgr: U8) -> Detections:
             self.step += 1
-            joints = np.stack([standing + (110 + 3 * self.step, 90), standing + (210 - 3 * self.step, 95)])
+            joints = np.stack(
+                [standing + np.array([110.0 + 3 * self.step, 90]), standing + np.array([210.0 - 3 * self.step, 95])]
+            )
             seen, score = np.full((2, 14), 0.8, np.float32), np.full(2, 0.8, np.float32)
             return Detections(joints.astype(np.float32), seen, score)
 

@@ -11,7 +11,7 @@ from xnect.gui.history import History
 from xnect.gui.people import IdMap, People
 from xnect.gui.review import Review
 from xnect.skeleton.joints import JOINTS_3D
-from xnect.structures import Frame, FrameResult, PoseMaps
+from xnect.structures import F64, Frame, FrameResult, PoseMaps
 
 #: Only people as sure as this tell where the floor is.
 FLOOR_SCORE = 0.25
@@ -177,6 +177,8 @@ class WindowState:
         self.follow: int | None = None
         self.review: Review | None = None
         self.floor_y_m = 1.0
+        self.level: F64 = np.eye(3)
+        self.floor_measured = False
         self._feet_y_m: deque[float] = deque(maxlen=300)
         self._fresh_feet = 0
 
@@ -199,6 +201,15 @@ class WindowState:
         self.shown = shown
         self.playback.position_s = shown.result.timestamp_s
 
+    def set_floor(self, normal: F64, height_m: float) -> None:
+        """The floor is known: a unit vector upwards in camera axes, and the camera's height above it [m]."""
+        up = np.asarray(normal, np.float64)
+        forward = np.array([0.0, 0.0, 1.0]) - up[2] * up
+        forward /= np.linalg.norm(forward)
+        self.level = np.stack([np.cross(-up, forward), -up, forward])
+        self.floor_y_m = height_m
+        self.floor_measured = True
+
     def set_source(self, info: SourceInfo) -> None:
         """A new source is open: people and history of the old one go."""
         self.source = info
@@ -207,6 +218,7 @@ class WindowState:
         self.timings = Timings()
         self.shown = None
         self.review = None
+        self.level, self.floor_measured = np.eye(3), False
         self.forget_people()
 
     def set_review(self, review: Review) -> None:
@@ -254,6 +266,8 @@ class WindowState:
 
     def _see_floor(self, result: FrameResult) -> None:
         """The ground grid lies under most of the lowest feet of late (camera-space y, level camera assumed)."""
+        if self.floor_measured:
+            return
         for person in result.people:
             if person.score >= FLOOR_SCORE and not person.inferred[_FEET[:2]].any():
                 self._feet_y_m.append(float(person.joints_3d[_FEET, 1].max()) + 0.02)
