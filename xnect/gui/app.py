@@ -89,7 +89,7 @@ def make_window(
     window.state.options.mirror = run_config.source.mirror
 
     def begin() -> None:
-        window.begin(run_config.pipeline)
+        window.begin(run_config.pipeline, load=any(r.kind != "recording" for r in queue) or not queue)
         if queue:
             window.start(queue, output)
 

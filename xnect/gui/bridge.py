@@ -6,7 +6,7 @@ import threading
 
 from PyQt5.QtCore import QObject, pyqtSignal
 
-from xnect.gui.engine import EngineEvents
+from xnect.gui.engine_events import EngineEvents
 from xnect.gui.parts import CameraChoice
 from xnect.gui.state import Shown
 

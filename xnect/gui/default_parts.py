@@ -11,10 +11,10 @@ from xnect.config import PipelineConfig
 from xnect.errors import OutputError
 from xnect.gui.parts import CameraChoice, Parts, Pipeline, RecordingPlan, Sink, Source, SourceRequest
 from xnect.gui.state import SourceInfo
-from xnect.structures import Camera, Frame, FrameResult, PoseMaps
+from xnect.structures import U8, Camera, Frame, FrameResult, PoseMaps
 
 if TYPE_CHECKING:
-    from xnect.pipeline import MotionCapture
+    from xnect.pipeline import Detector2D, MotionCapture
 
 
 def take_folder(plan: RecordingPlan, title: str, now: datetime) -> Path:
@@ -42,6 +42,40 @@ def open_source(request: SourceRequest, config: PipelineConfig) -> Source:
     )  # fmt: skip
 
 
+def warm_up(config: PipelineConfig, network: Detector2D) -> None:
+    """Run everything once on a made-up picture with two people in it.
+
+    Some stages are compiled when they are first used (and kept on disk); that belongs behind the progress note, not
+    between the first two pictures.
+    """
+    import numpy as np
+
+    from xnect.pipeline import MotionCapture
+    from xnect.structures import Detections
+
+    picture = np.zeros((180, 320, 3), np.uint8)
+    standing = np.array(
+        [(0, -60), (0, -48), (-14, -46), (-18, -25), (-19, -6), (14, -46), (18, -25), (19, -6),
+         (-8, 0), (-9, 32), (-9, 62), (8, 0), (9, 32), (9, 62)], np.float32,
+    )  # fmt: skip
+
+    class _MadeUp:
+        step = 0
+
+        def __call__(self, image_bgr: U8) -> Detections:
+            self.step += 1
+            joints = np.stack(
+                [standing + np.array([110.0 + 3 * self.step, 90]), standing + np.array([210.0 - 3 * self.step, 95])]
+            )
+            seen, score = np.full((2, 14), 0.8, np.float32), np.full(2, 0.8, np.float32)
+            return Detections(joints.astype(np.float32), seen, score)
+
+    network(picture)
+    trial = MotionCapture.from_config(config, None, _MadeUp())
+    for _ in range(4):
+        trial(picture)
+
+
 class LivePipeline:
     """The motion capture behind the window; another camera only changes the stages after the network."""
 
@@ -53,6 +87,7 @@ class LivePipeline:
         network = load_network(None, config.network)
         self._config = config
         self._detector = StageOne(network, config.detection, network.description)
+        warm_up(config, self._detector)
         self._capture = self._make(camera)
 
     def _make(self, camera: Camera | None) -> MotionCapture:

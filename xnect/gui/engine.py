@@ -13,46 +13,24 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from xnect.config import PipelineConfig
 from xnect.errors import XnectError
+from xnect.gui.engine_events import EngineEvents
 from xnect.gui.parts import Parts, Pipeline, RecordingPlan, Source, SourceRequest
 from xnect.gui.people import IdMap
 from xnect.gui.reader import Packet, Reader, ReaderEvents, Transport
 from xnect.gui.recorder import Recorder
 from xnect.gui.review import Review
-from xnect.gui.state import Rate, RecordingStatus, Shown, SourceInfo
+from xnect.gui.state import Rate, Shown, SourceInfo
 from xnect.structures import Camera, FrameResult
 
 _log = logging.getLogger(__name__)
 
+LOADING = "Loading the network… (the very first time takes up to a minute)"
 #: Pipeline, commands for it, reader, and the generation whose file has ended.
 _Job: TypeAlias = "tuple[Pipeline | None, list[Callable[[Pipeline], None]], Reader | None, int | None]"
-
-
-@dataclass(frozen=True)
-class EngineEvents:
-    """Called in the engine's threads.
-
-    Attributes:
-        shown: A frame is finished.
-        opened: A source is open: what it is, and its number.
-        lost: A live source is gone and is being looked for.
-        ended: A file is at its end.
-        failed: Something broke: headline, readable text, details for a report.
-        progress: What is being waited for, empty = nothing.
-        recording: How the recording stands.
-    """
-
-    shown: Callable[[Shown], None]
-    opened: Callable[[SourceInfo, int], None]
-    lost: Callable[[str], None]
-    ended: Callable[[], None]
-    failed: Callable[[str, str, str], None]
-    progress: Callable[[str], None]
-    recording: Callable[[RecordingStatus], None]
 
 
 class Engine:
@@ -154,7 +132,7 @@ class Engine:
             self._config = config
             self._loading += 1
             ticket = self._loading
-        self._events.progress("Loading the network…")
+        self._events.progress(LOADING)
         threading.Thread(target=self._load, args=(config, ticket), name="xnect-loader", daemon=True).start()
 
     def _load(self, config: PipelineConfig, ticket: int) -> None:
@@ -180,12 +158,18 @@ class Engine:
             self._cond.notify_all()
         self._events.progress("")
 
+    def need_network(self) -> None:
+        """Load the network unless that was asked for already."""
+        if self._pipeline is None and not self._loading:
+            self.load(self._config)
+
     def configure(self, config: PipelineConfig) -> None:
         """New settings with live effect; another device, size or weights load the network anew."""
         with self._cond:
             old, self._config = self._config, config
         if config.network != old.network or config.static_images != old.static_images:
-            self.load(config)
+            if self._loading:
+                self.load(config)
             return
         self._command(lambda p: p.reconfigure(config))
         camera = self._camera
@@ -281,7 +265,7 @@ class Engine:
                 self._commands.append(lambda p: self._parts.use_camera(p, self._config, camera))
             loading = self._pipeline is None and self._replay is None
             self._cond.notify_all()
-        self._events.progress("Loading the network…" if loading else "")
+        self._events.progress(LOADING if loading else "")
         self._events.opened(info, generation)
 
     def _lost(self, why: str, generation: int) -> None:

@@ -115,14 +115,22 @@ class History:
         first = np.searchsorted(ring.times_s, ring.times_s[-1] - seconds)
         return ring.rows[first:, 3 * joint : 3 * joint + 3]
 
-    def series(self, person_id: int, key: str, angle_names: tuple[str, ...], floor_y_m: float) -> tuple[Array, Array]:
+    def series(
+        self,
+        person_id: int,
+        key: str,
+        angle_names: tuple[str, ...],
+        floor_y_m: float,
+        level: np.ndarray | None = None,
+    ) -> tuple[Array, Array]:
         """Times and values of a quantity of one person; both empty where it is not known.
 
         Args:
             person_id: Whose.
             key: ``Quantity.key``.
             angle_names: Names of the angle columns.
-            floor_y_m: Height 0, as camera-space y [m].
+            floor_y_m: Height 0, as y after levelling [m].
+            level: Rotation (3, 3) that makes a tilted camera's y axis point straight down; None = it does.
         """
         ring = self._rings.get(person_id)
         kind, _, name = key.partition(":")
@@ -137,7 +145,7 @@ class History:
         joint = JOINTS_3D.index(name)
         xyz = rows[:, 3 * joint : 3 * joint + 3].astype(np.float64)
         if kind == "height":
-            return t, floor_y_m - xyz[:, 1]
+            return t, floor_y_m - (xyz[:, 1] if level is None else xyz @ level[1])
         if kind == "distance":
             return t, np.linalg.norm(xyz, axis=1)
         if len(t) < 2:

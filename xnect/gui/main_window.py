@@ -22,6 +22,7 @@ from xnect.gui.drawing import Drawing
 from xnect.gui.engine import Engine
 from xnect.gui.layout import Layout
 from xnect.gui.parts import Parts, RecordingPlan, SourceRequest
+from xnect.gui.playlist import Playlist
 from xnect.gui.review_edits import ReviewEdits
 from xnect.gui.rewind import Rewind
 from xnect.gui.state import RecordingStatus, Shown, SourceInfo, WindowState
@@ -56,13 +57,11 @@ class MainWindow(QMainWindow):
         self.bridge = Bridge()
         self.engine = Engine(parts, config, self.bridge.events(), self.state.ids)
         self.takes = Takes(self.state, self.engine)
-        self.playlist: list[SourceRequest] = []
+        self.playlist = Playlist(self)
         self.dialog: QMessageBox | None = None
         self.ask = True
         self._closing = False
         self._lost_before = ""
-        self._output: OutputConfig | None = None
-        self._many = False
         self.views = Layout(self, self.state, config, folder, formats, opengl)
         self.commands = Commands(self)
         self.edits = ReviewEdits(self)
@@ -78,9 +77,10 @@ class MainWindow(QMainWindow):
 
     # ---- start
 
-    def begin(self, config: PipelineConfig) -> None:
-        """After the window is on screen: load the network, look for cameras."""
-        self.engine.load(config)
+    def begin(self, config: PipelineConfig, load: bool = True) -> None:
+        """After the window is on screen: load the network (unless only a recording is looked at), find cameras."""
+        if load:
+            self.engine.load(config)
         self.find_cameras()
         self.views.camera.setFocus()
         if not self._restored:
@@ -88,23 +88,7 @@ class MainWindow(QMainWindow):
 
     def start(self, queue: list[SourceRequest], output: OutputConfig) -> None:
         """Open the first of the sources that the command line named, the others after it; record where it says so."""
-        self.playlist = queue[1:]
-        self._output = output if output.directory is not None else None
-        self._many = len(queue) > 1
-        if self._output is not None:  # who records files wants them done, not played
-            self.views.transport.speed.setCurrentIndex(self.views.transport.speed.count() - 1)
-        self._open_next(queue[0])
-
-    def _open_next(self, request: SourceRequest) -> None:
-        """Open a source of the command line, recorded from its first frame on where an output folder was given."""
-        plan = None
-        if self._output is not None and request.kind != "recording":
-            folder = Path(str(self._output.directory))
-            self.views.recording.set_folder(folder)
-            if self._many:
-                folder = folder / Path(request.title or "source").stem
-            plan = RecordingPlan(folder, self._output.formats, exact=True, overwrite=self._output.overwrite)
-        self.open_source(request, plan)
+        self.playlist.start(queue, output)
 
     def find_cameras(self) -> None:
         """List cameras in a thread of its own; drivers may take seconds."""
@@ -185,6 +169,8 @@ class MainWindow(QMainWindow):
         self.state.playback.playing = True
         self.views.camera.notice = tr("Opening {name}…").format(name=request.title or request.spec)
         self.views.notice.say("")
+        if request.kind != "recording":
+            self.engine.need_network()
         self.engine.open(request, plan)
         if plan is not None:
             self.takes.expect(plan)
@@ -261,8 +247,8 @@ class MainWindow(QMainWindow):
         """The camera and scale assistant."""
         from xnect.gui.views.assistant import Assistant
 
-        self.assistant = Assistant(self.state, self.views.controls, self)
-        self.assistant.open()
+        self.assistant = Assistant(self.state, self.views.controls, self.views.recording.folder, self)
+        self.assistant.show()
 
     def write_review(self, folder: Path, only: int | None = None) -> None:
         """Write the mended recording."""
@@ -318,8 +304,7 @@ class MainWindow(QMainWindow):
         self.state.playback.ended = True
         if self.takes.busy:
             self.takes.stop()
-        if self.playlist:
-            self._open_next(self.playlist.pop(0))
+        self.playlist.open_next()
         self.refresh_all()
 
     def _recording(self, status: RecordingStatus) -> None:
@@ -370,7 +355,7 @@ class MainWindow(QMainWindow):
         urls = event.mimeData().urls()
         texts = [u.toLocalFile() or u.toString() for u in urls] or [event.mimeData().text()]
         self.commands.open_path(texts[0])
-        self.playlist = [SourceRequest("video", t, title=Path(t).name) for t in texts[1:]]
+        self.playlist.queue = [SourceRequest("video", t, title=Path(t).name) for t in texts[1:]]
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The help page covers the whole window."""

@@ -54,17 +54,17 @@ def build(state: WindowState) -> Scene:
     people = state.visible_people()
     flip = np.array([-1.0, 1, 1]) if state.options.mirror else np.ones(3)
     floor = -state.floor_y_m
-    joints, joint_rgba, bones, bone_rgba = _bodies(people, scene_palette(state))
+    joints, joint_rgba, bones, bone_rgba = _bodies(people, scene_palette(state), state.level)
     trails, trail_rgba = _trails(people, state)
     middle = joints[:, :2].mean(0) if len(joints) else np.array([0.0, 3.0])
     grid = ground_grid((0.0, float(np.clip(round(middle[1]), 3, 30))), floor, 6)
     outline = np.zeros((0, 2, 3))
     if state.options.frustum and state.shown is not None:
         camera = state.shown.result.camera
-        outline = frustum(camera.matrix_px, camera.size_px)
+        outline = frustum(camera.matrix_px, camera.size_px) @ scene_rotation(state.level).T
     labels = tuple(
         (
-            scene_from_camera(p.joints_3d[0].astype(np.float64)) * flip + [0, 0, 0.14],
+            scene_from_camera(p.joints_3d[0] @ state.level.T) * flip + [0, 0, 0.14],
             state.people.entries[p.id].title if p.id in state.people.entries else f"Person {p.id}",
             label_rgb(p.id, state.options.theme),
         )
@@ -74,6 +74,12 @@ def build(state: WindowState) -> Scene:
         joints * flip, joint_rgba, bones * flip, bone_rgba, trails * flip, trail_rgba,
         grid * flip, outline * flip, labels if state.options.ids else (), floor,
     )  # fmt: skip
+
+
+def scene_rotation(level: np.ndarray) -> np.ndarray:
+    """The rotation ``level`` (camera axes) as it acts on scene axes, (3, 3)."""
+    axes = scene_from_camera(np.eye(3)).T
+    return np.asarray(axes @ level @ axes.T)
 
 
 def scene_palette(state: WindowState) -> str:
@@ -88,10 +94,12 @@ def label_rgb(person_id: int, theme: str) -> tuple[int, int, int]:
     return (r, g, b) if theme == "dark" else (r * 6 // 10, g * 6 // 10, b * 6 // 10)
 
 
-def _bodies(people: list[Person], palette: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _bodies(
+    people: list[Person], palette: str, level: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     if not people:
         return np.zeros((0, 3)), np.zeros((0, 4)), np.zeros((0, 2, 3)), np.zeros((0, 4))
-    joints = scene_from_camera(np.stack([p.joints_3d for p in people]).astype(np.float64))
+    joints = scene_from_camera(np.stack([p.joints_3d for p in people]) @ level.T)
     inferred = np.stack([p.inferred for p in people])
     own = np.array([person_rgb(p.id) for p in people]) / 255
     sides = joint_rgb(palette, _BONE_SIDES) / 255
@@ -113,7 +121,7 @@ def _trails(people: list[Person], state: WindowState) -> tuple[np.ndarray, np.nd
     lines, colours = [], []
     if state.options.trails:
         for person in people:
-            path = scene_from_camera(state.history.trail(person.id, state.options.trail_s).astype(np.float64))
+            path = scene_from_camera(state.history.trail(person.id, state.options.trail_s) @ state.level.T)
             if len(path) < 2:
                 continue
             path[:, 2] = -state.floor_y_m + 0.01  # the way walked, on the ground
@@ -159,5 +167,5 @@ def follow_point(state: WindowState) -> np.ndarray | None:
     for person in state.visible_people():
         if person.id == state.follow:
             flip = np.array([-1.0, 1, 1]) if state.options.mirror else np.ones(3)
-            return scene_from_camera(person.joints_3d[PELVIS].astype(np.float64)) * flip
+            return scene_from_camera(person.joints_3d[PELVIS] @ state.level.T) * flip
     return None

@@ -86,13 +86,13 @@ CONTROLS: tuple[Control, ...] = (
     Control("filters.enabled", "Smoothing", "Smooth the motion", "Takes the jitter out; off shows the raw estimate.",
             "switch"),
     Control("filters.min_cutoff_2d", "Smoothing", "Picture: calm", "Lower = calmer when someone stands still (1-euro least"
-            " cut-off of the joints in the picture).", "number", 0.05, 10.0, 0.05, 2, " Hz"),
+            " cut-off of the joints in the picture).", "number", 0.1, 30.0, 0.1, 1, " Hz"),
     Control("filters.beta_2d", "Smoothing", "Picture: quickness", "Higher = less lag in fast motion (1-euro beta of the"
-            " joints in the picture).", "number", 0.0, 2.0, 0.01, 3),
+            " joints in the picture).", "number", 0.0, 200.0, 0.5, 1),
     Control("filters.min_cutoff_3d", "Smoothing", "3D: calm", "Lower = calmer when someone stands still (1-euro least"
-            " cut-off in 3D).", "number", 0.05, 10.0, 0.05, 2, " Hz"),
+            " cut-off in 3D).", "number", 0.05, 20.0, 0.05, 2, " Hz"),
     Control("filters.beta_3d", "Smoothing", "3D: quickness", "Higher = less lag in fast motion (1-euro beta in 3D).",
-            "number", 0.0, 5.0, 0.01, 3),
+            "number", 0.0, 30.0, 0.1, 2),
     Control("fit.height_m", "Scene", "Body height", "How tall the people are; sets the scale of everything in metres."
             " Unknown = an average adult's.", "number", 40, 260, 1, 0, " cm", 100, none_text="unknown"),
     Control("fit.iterations", "Scene", "Fit effort", "Rounds of fitting the skeleton in each frame; more is steadier and"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,8 +11,10 @@ from xnect.gui.history import History
 from xnect.gui.people import IdMap, People
 from xnect.gui.review import Review
 from xnect.skeleton.joints import JOINTS_3D
-from xnect.structures import Frame, FrameResult, PoseMaps
+from xnect.structures import F64, Frame, FrameResult, PoseMaps
 
+#: Only people as sure as this tell where the floor is.
+FLOOR_SCORE = 0.25
 _FEET = [JOINTS_3D.index(n) for n in ("right_ankle", "left_ankle", "right_toe", "left_toe")]
 
 
@@ -174,7 +177,10 @@ class WindowState:
         self.follow: int | None = None
         self.review: Review | None = None
         self.floor_y_m = 1.0
-        self._floor_known = False
+        self.level: F64 = np.eye(3)
+        self.floor_measured = False
+        self._feet_y_m: deque[float] = deque(maxlen=300)
+        self._fresh_feet = 0
 
     def take_in(self, shown: Shown) -> None:
         """A finished frame (with the user's ids already in it) goes into people, plots and timings."""
@@ -195,6 +201,15 @@ class WindowState:
         self.shown = shown
         self.playback.position_s = shown.result.timestamp_s
 
+    def set_floor(self, normal: F64, height_m: float) -> None:
+        """The floor is known: a unit vector upwards in camera axes, and the camera's height above it [m]."""
+        up = np.asarray(normal, np.float64)
+        forward = np.array([0.0, 0.0, 1.0]) - up[2] * up
+        forward /= np.linalg.norm(forward)
+        self.level = np.stack([np.cross(-up, forward), -up, forward])
+        self.floor_y_m = height_m
+        self.floor_measured = True
+
     def set_source(self, info: SourceInfo) -> None:
         """A new source is open: people and history of the old one go."""
         self.source = info
@@ -203,6 +218,7 @@ class WindowState:
         self.timings = Timings()
         self.shown = None
         self.review = None
+        self.level, self.floor_measured = np.eye(3), False
         self.forget_people()
 
     def set_review(self, review: Review) -> None:
@@ -226,7 +242,7 @@ class WindowState:
         self.ids.clear()
         self.history.clear()
         self.selected = self.follow = None
-        self._floor_known = False
+        self._feet_y_m.clear()
 
     def merge(self, gone: int, kept: int) -> None:
         """The user says that two ids are one person."""
@@ -249,13 +265,13 @@ class WindowState:
         return [p for p in self.shown.result.people if self.people.shown(p.id)]
 
     def _see_floor(self, result: FrameResult) -> None:
-        """Follow the lowest feet slowly: the ground grid lies there (camera-space y, level camera assumed)."""
-        seen = [p for p in result.people if not p.inferred[_FEET[:2]].all()]
-        if not seen:
+        """The ground grid lies under most of the lowest feet of late (camera-space y, level camera assumed)."""
+        if self.floor_measured:
             return
-        lowest = float(np.max([p.joints_3d[_FEET, 1].max() for p in seen])) + 0.02
-        if not self._floor_known:
-            self.floor_y_m, self._floor_known = lowest, True
-        else:
-            rate = 0.2 if lowest > self.floor_y_m else 0.01
-            self.floor_y_m += rate * (lowest - self.floor_y_m)
+        for person in result.people:
+            if person.score >= FLOOR_SCORE and not person.inferred[_FEET[:2]].any():
+                self._feet_y_m.append(float(person.joints_3d[_FEET, 1].max()) + 0.02)
+                self._fresh_feet += 1
+        if self._fresh_feet and (self._fresh_feet >= 15 or len(self._feet_y_m) < 15):
+            self.floor_y_m = float(np.percentile(self._feet_y_m, 80))
+            self._fresh_feet = 0

@@ -9,7 +9,8 @@ import pytest
 
 from xnect.config import DetectionConfig, NetworkConfig, PipelineConfig
 from xnect.errors import OutputError, WeightsError
-from xnect.gui.engine import Engine, EngineEvents
+from xnect.gui.engine import Engine
+from xnect.gui.engine_events import EngineEvents
 from xnect.gui.parts import RecordingPlan, SourceRequest
 from xnect.gui.people import IdMap
 

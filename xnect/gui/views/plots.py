@@ -114,7 +114,7 @@ class PlotView(QWidget):
             self.plot.removeItem(self._curves.pop(gone))
         reading = ""
         for person in shown:
-            times, values = state.history.series(person, quantity.key, state.angle_names, state.floor_y_m)
+            times, values = self._series(person, quantity.key)
             first, last = (int(i) for i in np.searchsorted(times, self._span(now)))
             times, values = times[first : last + 1], values[first : last + 1]
             stride = max(1, len(times) // MOST_POINTS)
@@ -134,6 +134,10 @@ class PlotView(QWidget):
         if state.review is not None:
             self._cursor.setValue(now)
         self.plot.setXRange(*self._span(now), padding=0.01)
+
+    def _series(self, person: int, key: str) -> tuple[np.ndarray, np.ndarray]:
+        state = self._state
+        return state.history.series(person, key, state.angle_names, state.floor_y_m, state.level)
 
     def _span(self, now: float) -> tuple[float, float]:
         """Times to show [s]: the last seconds, or both sides of the cursor in a recording."""
@@ -190,7 +194,7 @@ class PlotView(QWidget):
                 table.writerow(["time_s", "person", q.key, "unit"])
                 for person in state.history.ids:
                     if state.people.shown(person):
-                        times, values = state.history.series(person, q.key, state.angle_names, state.floor_y_m)
+                        times, values = self._series(person, q.key)
                         table.writerows(
                             [f"{t:.6f}", person, f"{v:.6f}", q.unit] for t, v in zip(times, values, strict=True)
                         )

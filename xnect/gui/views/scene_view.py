@@ -127,7 +127,7 @@ class SceneView(QWidget):
         people = self._state.visible_people()
         if not people:
             return
-        points = scene_from_camera(np.stack([p.joints_3d[PELVIS] for p in people]).astype(np.float64))
+        points = scene_from_camera(np.stack([p.joints_3d[PELVIS] for p in people]) @ self._state.level.T)
         if self._state.options.mirror:
             points[:, 0] *= -1
         self.orbit.center = np.append(points[:, :2].mean(0), -self._state.floor_y_m + 0.9)

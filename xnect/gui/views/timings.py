@@ -42,9 +42,8 @@ class TimingStrip(QWidget):
         """The figures in words."""
         t = self._state.timings
         parts = [f"{t.fps:.1f} fps" if t.fps else "– fps"]
-        if t.latency_ms:
+        if self._state.source.live:  # a file waits for the screen's pace, so its latency means nothing
             parts.append(tr("latency") + f" {t.latency_ms:.0f} ms")
-        if self._state.source.live:
             parts.append(tr("dropped") + f" {t.dropped}")
         return "   ".join(parts)
 
