@@ -98,7 +98,8 @@ class TextureHeap:
         """Store an RGBA picture and its mip levels."""
         while max(picture.shape[:2]) > self._max_side:
             picture = _halved(picture)
-        lightness = picture[..., :3].astype(np.float32).mean(-1)[picture[..., 3] > 127]
+        few = picture[::4, ::4] if min(picture.shape[:2]) > 64 else picture
+        lightness = few[..., :3].astype(np.float32).mean(-1)[few[..., 3] > 127]
         entry = np.zeros((MAX_LEVELS, 3), np.int64)
         for level in range(MAX_LEVELS):
             height, width = picture.shape[:2]

@@ -138,6 +138,15 @@ class BodySpace:
         self._where = {n: i for i, n in enumerate([*self.joint_names, *self.point_names])}
         self._label_index = np.array([self._where[n] for n in _LABELS_3D])
 
+    @property
+    def mean_skin(self) -> F32:
+        """Skin vertices of the mean body (N, 3)."""
+        return self._mean.reshape(-1, 3)[: self.skin_count]
+
+    def at_rest(self, bind: np.ndarray, share: np.ndarray) -> F32:
+        """Places (N, 3) on the mean body that are weighted means of three vertices each."""
+        return (self._mean.reshape(-1, 3)[bind] * share[..., None]).sum(1).astype(np.float32)
+
     def joint(self, name: str) -> int:
         """Row of a rig joint."""
         return self._where[name]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numba import njit
 
 from xnect.structures import F64
 from xnect.training.synthetic.bodies import Body, BodySpace, Pose
@@ -11,11 +14,19 @@ from xnect.training.synthetic.retarget import least_rotation, turn
 _ARM, _LEG = ("upperarm", "lowerarm", "hand", "knuckle"), ("thigh", "calf", "foot", "toe")
 
 
-def unit(v: np.ndarray) -> F64:
+@njit(cache=True)
+def unit(v: F64) -> F64:
     """A vector (3,) of length one."""
-    return v / max(1e-9, float(np.linalg.norm(v)))
+    return v / max(1e-9, math.sqrt((v * v).sum()))
 
 
+@njit(cache=True)
+def cross(a: F64, b: F64) -> F64:
+    """Cross product of two vectors (3,)."""
+    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+
+
+@njit(cache=True)
 def bend(origin: F64, target: F64, first_m: float, second_m: float, pole: F64) -> tuple[F64, F64]:
     """Directions of two bones from ``origin`` whose end reaches ``target`` (or comes as near as it can).
 
@@ -30,19 +41,26 @@ def bend(origin: F64, target: F64, first_m: float, second_m: float, pole: F64) -
         Unit directions of the first and the second bone.
     """
     line = target - origin
-    reach = float(np.clip(np.linalg.norm(line), abs(first_m - second_m) * 1.02 + 1e-6, (first_m + second_m) * 0.999))
+    least, most = abs(first_m - second_m) * 1.02 + 1e-6, (first_m + second_m) * 0.999
+    reach = min(max(math.sqrt((line * line).sum()), least), most)
     along = unit(line)
-    side = unit(pole - (pole @ along) * along)
+    side = unit(pole - (pole * along).sum() * along)
     cosine = (first_m**2 + reach**2 - second_m**2) / (2 * first_m * reach)
-    first = cosine * along + np.sqrt(max(0.0, 1 - cosine**2)) * side
+    first = cosine * along + math.sqrt(max(0.0, 1 - cosine**2)) * side
     return first, unit(reach * along - first_m * first)
 
 
-def _frame(direction: F64, normal: F64) -> F64:
-    """Axes (3, 3) with the first along ``direction`` and the third nearest to ``normal``."""
-    x = unit(direction)
-    z = unit(normal - (normal @ x) * x)
-    return np.stack([x, np.cross(z, x), z], 1)
+@njit(cache=True)
+def _turned(direction: F64, normal: F64, rest: F64, rest_normal: F64) -> F64:
+    """The rotation (3, 3) that takes ``rest`` to ``direction`` and ``rest_normal`` as near as it can to ``normal``."""
+    out = np.zeros((3, 3))
+    x, a = unit(direction), unit(rest)
+    z, c = unit(normal - (normal * x).sum() * x), unit(rest_normal - (rest_normal * a).sum() * a)
+    y, b = cross(z, x), cross(c, a)
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = x[i] * a[j] + y[i] * b[j] + z[i] * c[j]
+    return out
 
 
 class Limbs:
@@ -78,15 +96,15 @@ class Limbs:
         rows = [self._space.joint(n) for n in chain[:3]]
         rest = [self._rest(n) for n in chain]
         upper, lower = rest[1] - rest[0], rest[2] - rest[1]
-        hinge = np.cross(upper, lower) if limb == "arm" else np.array([1.0, 0.0, 0.0])
+        hinge = cross(upper, lower) if limb == "arm" else np.array([1.0, 0.0, 0.0])
         origin = self._space.places(self._body, pose)[rows[0]]
         first, second = bend(origin, target, float(np.linalg.norm(upper)), float(np.linalg.norm(lower)), pole)
-        normal = np.cross(first, second)
+        normal = cross(first, second)
         if np.linalg.norm(normal) < 1e-3:
-            normal = np.cross(first, -pole)
+            normal = cross(first, -pole)
         rotations = pose.rotations.copy()
-        rotations[rows[0]] = _frame(first, normal) @ _frame(upper, hinge).T
-        rotations[rows[1]] = _frame(second, normal) @ _frame(lower, hinge).T
+        rotations[rows[0]] = _turned(first, normal, upper, hinge)
+        rotations[rows[1]] = _turned(second, normal, lower, hinge)
         if limb == "arm":
             rotations[rows[2]] = rotations[rows[1]]
         if end is not None:

@@ -12,6 +12,7 @@ from xnect.structures import F32, F64, U8
 from xnect.training.synthetic.bodies import BodySpace
 from xnect.training.synthetic.cameras import PlacedCamera
 from xnect.training.synthetic.meshes import Mesh
+from xnect.training.synthetic.raster import count_samples
 from xnect.training.synthetic.render import Drawing
 
 OUTSIDE, HIDDEN, SEEN = 0, 1, 2
@@ -110,7 +111,8 @@ def label(
         seen[k] = visibility(drawing, camera, points, k, slack)
         seen_3d[k] = visibility(drawing, camera, joints[k], k, _SLACK)
         box[k] = _box(camera, meshes[k])
-    shown = np.bincount(drawing.ident[drawing.ident >= 0].astype(np.int64), minlength=count)[:count]
+    shown = np.zeros(count, np.int64)
+    count_samples(drawing.ident, shown)
     return Labels(
         np.asarray(ids, np.int64), joints.astype(np.float32), flat.astype(np.float32), seen, seen_3d,
         box.astype(np.float32), (shown / drawing.scale**2).astype(np.float32), np.asarray(heights_m, np.float32),

@@ -47,6 +47,7 @@ class Mesh:
         face_material: int32 (F,), row in ``materials``.
         ident: Number of the person, -1 = a thing.
         casts: Whether it casts a shadow.
+        shadow_faces: int32 (S, 3), fewer faces on the same vertices that cast the shadow, None = all.
     """
 
     vertices_m: F32
@@ -57,6 +58,7 @@ class Mesh:
     face_material: np.ndarray
     ident: int = -1
     casts: bool = True
+    shadow_faces: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,3 +157,13 @@ def pick_levels(joint: Joined, screen: np.ndarray, heap: TextureHeap, scale: int
     ratio = areas[:, 1] * size / np.maximum(areas[:, 0] / scale**2, 1)
     level = np.clip(np.rint(0.5 * np.log2(np.maximum(ratio, 1e-6)) - 0.4), 0, MAX_LEVELS - 1).astype(np.int64)
     return np.ascontiguousarray(heap.levels[joint.textures, level])
+
+
+def coarse(vertices_m: np.ndarray, faces: np.ndarray, cell_m: float) -> np.ndarray:
+    """Fewer faces (S, 3) on the same vertices: those in one cell of a grid become the first of them."""
+    keys = np.floor(vertices_m / cell_m).astype(np.int64) @ np.array([1, 1 << 20, 1 << 40])
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    joined_faces = first[which.reshape(-1)].astype(np.int32)[faces]
+    a, b, c = joined_faces.T
+    kept = joined_faces[(a != b) & (b != c) & (a != c)]
+    return np.unique(kept, axis=0)

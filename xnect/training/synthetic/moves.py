@@ -104,7 +104,7 @@ def on_ground(space: BodySpace, person: Person, motion: Motion) -> list[Pose] | 
     poses = Retarget(space, person.body, motion.offsets_m).poses(motion)
     step = max(1, len(poses) // 6)
     lowest = np.array([lowest_m(space, person, p) for p in poses[::step]])
-    gap = float(np.percentile(lowest, 20))
+    gap = float(np.sort(lowest)[len(lowest) // 5])
     if gap > _FLIES_M or gap < -0.4:
         return None
     middle = poses[len(poses) // 2].pelvis_m * [1, 0, 1]

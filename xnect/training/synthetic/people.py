@@ -11,10 +11,12 @@ from xnect.errors import SourceError
 from xnect.structures import F32, F64
 from xnect.training.synthetic.assets import Assets
 from xnect.training.synthetic.bodies import Body, BodySpace, Pose, skin_vertices
-from xnect.training.synthetic.meshes import Material, Mesh
+from xnect.training.synthetic.meshes import Material, Mesh, coarse
 from xnect.training.synthetic.raster import vertex_normals
 
 _BONES = 8
+#: Cells of the coarser mesh that casts the shadow [m].
+_COARSE_M = 0.025
 #: How far each kind of garment is drawn in front of what is under it, and pushed outwards [m].
 _LAYER = {"trousers": 0.006, "shorts": 0.006, "skirt": 0.007, "shoes": 0.002, "top": 0.012, "dress": 0.012, "outfit": 0.010,
           "swimsuit": 0.004, "jacket": 0.016, "coat": 0.018, "hair": 0.004, "eyebrows": 0.004, "glasses": 0.006}  # fmt: skip
@@ -97,6 +99,7 @@ class Garment:
     hides: np.ndarray
     bone: np.ndarray
     bone_weight: F32
+    shadow_faces: np.ndarray
 
     def fitted(self, body: Body) -> F32:
         """Its vertices on a body at rest (N, 3)."""
@@ -169,6 +172,7 @@ class Wardrobe:
         self._assets, self._space = assets, space
         self._garments: dict[str, Garment] = {}
         self._rows = {r["id"]: r for r in assets.clothes}
+        self._shadow_faces = coarse(space.mean_skin, space.faces, _COARSE_M)
 
     def garment(self, name: str) -> Garment:
         """A garment of the pack; raises SourceError."""
@@ -202,6 +206,7 @@ class Wardrobe:
             np.unpackbits(data["hide"])[: self._space.skin_count].astype(bool),
             bone,
             weight,
+            coarse(self._space.at_rest(bind, share), data["faces"].astype(np.int32), _COARSE_M),
         )
 
     def material(self, wear: Wear) -> Material:
@@ -215,6 +220,13 @@ class Wardrobe:
             bias_m=_LAYER.get(row["category"], 0.002),
             gloss=0.04 if row["category"] in ("shoes", "hair", "jacket") else 0.0,
         )
+
+    def _casting(self, used: np.ndarray, worn: list[Garment], first: np.ndarray) -> np.ndarray:
+        """The coarser faces that cast the shadow, for vertices numbered as in ``dressed``."""
+        skin = self._shadow_faces[used[self._shadow_faces].all(1)]
+        number = (np.cumsum(used) - 1).astype(np.int32)
+        clothes = [g.shadow_faces + np.int32(n) for g, n in zip(worn, first[1:], strict=False)]
+        return np.concatenate([number[skin], *clothes])
 
     def dressed(self, looks: Looks) -> Person:
         """A person that looks so."""
@@ -242,6 +254,7 @@ class Wardrobe:
             np.concatenate([uv_index] + [g.uv_index + np.int32(n) for g, n in zip(worn, uv_first[1:], strict=False)]),
             (skin, *(self.material(w) for w in looks.wears)),
             np.concatenate([np.full(len(f), k, np.int32) for k, f in enumerate([faces] + [g.faces for g in worn])]),
+            shadow_faces=self._casting(used, worn, vertex_first),
         )
         return Person(
             body,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from xnect.errors import SourceError
 from xnect.structures import F32
 from xnect.training.synthetic.assets import Assets
-from xnect.training.synthetic.meshes import Material, Mesh
+from xnect.training.synthetic.meshes import Material, Mesh, coarse
+
+#: Cells of the coarser mesh that casts the shadow [m].
+_COARSE_M = 0.03
 
 
 class PropStore:
@@ -33,6 +38,7 @@ class PropStore:
                 data["uv_index"].astype(np.int32),
                 tuple(materials),
                 data["material"].astype(np.int32),
+                shadow_faces=coarse(data["vertices"].astype(np.float64), data["faces"].astype(np.int32), _COARSE_M),
             )
         return self._meshes[name]
 
@@ -47,4 +53,4 @@ def placed(mesh: Mesh, rotation: np.ndarray, place_m: np.ndarray, scale: float =
     vertices: F32 = (scale * mesh.vertices_m @ rotation.T.astype(np.float32) + place_m.astype(np.float32)).astype(
         np.float32
     )
-    return Mesh(vertices, mesh.faces, mesh.uv, mesh.uv_index, mesh.materials, mesh.face_material, ident, mesh.casts)
+    return replace(mesh, vertices_m=vertices, ident=ident)

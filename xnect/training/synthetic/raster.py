@@ -69,14 +69,15 @@ def _fill_front(
     ax, ay = float(screen[ia, 0]), float(screen[ia, 1])
     bx, by = float(screen[ib, 0]) - ax, float(screen[ib, 1]) - ay
     cx, cy = float(screen[ic, 0]) - ax, float(screen[ic, 1]) - ay
-    area = bx * cy - cx * by
-    if abs(area) < 1e-9 or (cull and area > 0):  # y points down: what faces the camera turns the other way
-        return
     x0 = max(0, int(np.ceil(ax + min(0.0, bx, cx))))
     x1 = min(width - 1, int(np.floor(ax + max(0.0, bx, cx))))
+    if x1 < x0:
+        return
     y0 = max(0, int(np.ceil(ay + min(0.0, by, cy))))
     y1 = min(height - 1, int(np.floor(ay + max(0.0, by, cy))))
-    if x1 < x0 or y1 < y0:
+    area = bx * cy - cx * by
+    # y points down: what faces the camera turns the other way
+    if y1 < y0 or abs(area) < 1e-9 or (cull and area > 0):
         return
     za, zb, zc = float(screen[ia, 2]), float(screen[ib, 2]), float(screen[ic, 2])
     inverse = 1.0 / area
@@ -240,3 +241,22 @@ def bounds(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         for k in range(3):
             low[k], high[k] = min(low[k], vertices[i, k]), max(high[k], vertices[i, k])
     return low, high
+
+
+@njit(cache=True)
+def who(owner: np.ndarray, face_ident: np.ndarray, out: np.ndarray) -> None:
+    """Number of the person at each sample, -1 = a thing or nothing."""
+    for y in range(owner.shape[0]):
+        for x in range(owner.shape[1]):
+            f = owner[y, x]
+            out[y, x] = -1 if f == EMPTY else face_ident[f]
+
+
+@njit(cache=True)
+def count_samples(ident: np.ndarray, out: np.ndarray) -> None:
+    """Samples of each person: ``out`` (P,), 0 before."""
+    for y in range(ident.shape[0]):
+        for x in range(ident.shape[1]):
+            k = ident[y, x]
+            if k >= 0:
+                out[k] += 1

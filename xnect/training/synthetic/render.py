@@ -90,10 +90,13 @@ class View:
 def draw(view: View, heap: TextureHeap, scale: int = 2) -> Drawing:
     """Draw a scene with ``scale`` x ``scale`` samples a pixel."""
     width, height = view.camera.camera.size_px
-    joint = joined([m for m in view.meshes if _in_sight(m, view.camera)], heap)
+    centre = view.camera.centre_m
+    seen = [m for m in view.meshes if _in_sight(m, view.camera)]
+    # what is near comes first: less is drawn over
+    seen.sort(key=lambda m: float(np.linalg.norm(m.vertices_m[:: max(1, len(m.vertices_m) // 8)].mean(0) - centre)))
+    joint = joined(seen, heap)
     screen = np.empty((len(joint.vertices_m), 6), np.float32)
-    rotation, centre = view.camera.camera_from_world, view.camera.centre_m
-    raster.to_screen(joint.vertices_m, rotation, centre, view.camera.samples(scale), screen)
+    raster.to_screen(joint.vertices_m, view.camera.camera_from_world, centre, view.camera.samples(scale), screen)
     levels = pick_levels(joint, screen, heap, scale)
     grid = height * scale, width * scale
     inv_depth = np.zeros(grid, np.float32)
@@ -123,7 +126,8 @@ def draw(view: View, heap: TextureHeap, scale: int = 2) -> Drawing:
         owner, spot, joint.faces, joint.uv, joint.uv_index, joint.face_material, joint.values, levels, patterns,
         heap.texels, attributes, shadows.nearest, shadows.spread, shadows.bias_m, view.light.sun, image,
     )  # fmt: skip
-    ident = np.append(joint.face_ident, np.int16(-1)).take(owner)  # EMPTY takes the last one
+    ident = np.empty(grid, np.int16)
+    raster.who(owner, joint.face_ident, ident)
     return Drawing(image, inv_depth, ident, scale)
 
 
@@ -160,7 +164,9 @@ def _shadows(view: View) -> Shadows:
     scale, shift = np.array([1 / texel, 1 / texel, 1], np.float32), to_map[:, 3].astype(np.float32)
     nearest = np.full((_SHADOW_TEXELS, _SHADOW_TEXELS), -1e9, np.float32)
     for mesh, flat in zip(casting, turned, strict=True):
-        raster.fill_shadow(flat * scale + shift, mesh.faces, nearest)
+        raster.fill_shadow(
+            flat * scale + shift, mesh.faces if mesh.shadow_faces is None else mesh.shadow_faces, nearest
+        )
     spread = max(1.0, view.light.softness_m / texel)
     return Shadows(to_map.astype(np.float32), nearest, spread, 0.02 + 1.5 * texel, occlusion, corner, step)
 

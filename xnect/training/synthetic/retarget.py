@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
 
 from xnect.structures import F64
 from xnect.training.synthetic.bodies import Body, BodySpace, Pose
@@ -42,17 +43,27 @@ _DRIVER = {"pelvis": "pelvis", "spine_01": "lumbar", "spine_03": "spine", "neck"
 }  # fmt: skip
 
 
+@njit(cache=True)
 def least_rotation(a: F64, b: F64) -> F64:
     """The shortest rotation (3, 3) that takes direction ``a`` to direction ``b``."""
-    a, b = a / math.sqrt(a @ a), b / math.sqrt(b @ b)
-    axis = np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
-    cosine = float(a @ b)
+    a, b = a / math.sqrt((a * a).sum()), b / math.sqrt((b * b).sum())
+    cosine = (a * b).sum()
+    out = np.empty((3, 3))
     if cosine < -0.9999:  # opposite: half a turn about any axis across
-        across = np.cross(a, np.eye(3)[np.abs(a).argmin()])
-        across /= np.linalg.norm(across)
-        return 2 * np.outer(across, across) - np.eye(3)
-    k = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    return np.eye(3) + k + k @ k / (1 + cosine)
+        k = np.abs(a).argmin()
+        across = -a[k] * a
+        across[k] += 1.0
+        across /= math.sqrt((across * across).sum())
+        for i in range(3):
+            for j in range(3):
+                out[i, j] = 2 * across[i] * across[j] - (1.0 if i == j else 0.0)
+        return out
+    x, y, z = a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+    k = 1 / (1 + cosine)
+    out[0] = np.array([1 - k * (y * y + z * z), k * x * y - z, k * x * z + y])
+    out[1] = np.array([k * x * y + z, 1 - k * (x * x + z * z), k * y * z - x])
+    out[2] = np.array([k * x * z - y, k * y * z + x, 1 - k * (x * x + y * y)])
+    return out
 
 
 def halfway(a: F64, b: F64) -> F64:
@@ -64,11 +75,12 @@ def halfway(a: F64, b: F64) -> F64:
 
 def turn(axis: str, degrees: float) -> F64:
     """Rotation matrix (3, 3) about a coordinate axis."""
-    k, angle = "xyz".index(axis), np.radians(degrees)
-    c, s = np.cos(angle), np.sin(angle)
-    m, i, j = np.eye(3), (k + 1) % 3, (k + 2) % 3
-    m[i, i], m[i, j], m[j, i], m[j, j] = c, -s, s, c
-    return m
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    if axis == "x":
+        return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+    if axis == "y":
+        return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 class Retarget:

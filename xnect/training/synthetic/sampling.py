@@ -63,20 +63,21 @@ class SceneSampler:
         self._desks = Desks(studio, self.stylist, self.moves, self.settings, self._things)
         self._companions = Companions(studio, self.stylist, self.moves)
 
-    def sample(self, seed: int, frames: int = 1, kind: str | None = None) -> Scene:
+    def sample(self, seed: int, frames: int = 1, kind: str | None = None, people: int | None = None) -> Scene:
         """The scene of a seed.
 
         Args:
             seed: The same seed gives the same scene.
             frames: 1 = a still, more = a sequence at 30 frames a second.
             kind: One of crowd, desk, seated, touching; None = at random.
+            people: How many a crowd tries to place (1 to 8), None = at random.
         """
         rng = np.random.default_rng((seed, 1))
         kind = kind or str(rng.choice(KINDS, p=_KIND_SHARE))
         camera = camera_from_fov(self.size_px, float(rng.uniform(35, 90)), estimated=False)
-        make = {"crowd": self._crowd, "desk": self._desk, "seated": self._seated, "touching": self._touching}[kind]
+        make = {"desk": self._desk, "seated": self._seated, "touching": self._touching}
         for _ in range(5):
-            scene = make(rng, camera, frames)
+            scene = self._crowd(rng, camera, frames, people) if kind == "crowd" else make[kind](rng, camera, frames)
             if self._shows(scene, headless=rng.random() < 0.1):
                 break
         return replace(scene, seed=seed, lens=random_lens(rng))
@@ -86,22 +87,27 @@ class SceneSampler:
         camera, space = scene.cameras[0], self.studio.space
         for actor in scene.actors:
             joints, nose, _ = space.labels(space.places(actor.person.body, actor.poses[0]))
-            points = camera.view(np.concatenate([joints, nose[None]]))
-            ahead = points[:, 2] > 0.2
-            flat = project(np.where(ahead[:, None], points, [0.0, 0.0, 1.0]), camera.camera) / camera.camera.size_px
-            inside = ahead & ((flat > 0.02) & (flat < 0.98)).all(1)
+            inside = _inside(camera, np.concatenate([joints, nose[None]]))
             if inside.sum() >= _SHOWN and (inside[-1] or headless):
                 return True
         return False
 
-    def _crowd(self, rng: np.random.Generator, camera: Camera, frames: int) -> Scene:
+    def _crowd(self, rng: np.random.Generator, camera: Camera, frames: int, people: int | None = None) -> Scene:
         eye = _RandomCamera(rng, camera)
         actors: list[Actor] = []
         bodies: list[Capsules] = []
-        for _ in range(int(rng.choice(8, p=_PEOPLE_SHARE)) + 1):
+        for _ in range(people or int(rng.choice(8, p=_PEOPLE_SHARE)) + 1):
             self._join(rng, eye, frames, actors, bodies)
-        eye.frame(rng, bodies)
+        self._frame(rng, eye, bodies)
         return self._placed("crowd", rng, eye, actors, bodies, (), frames)
+
+    def _frame(self, rng: np.random.Generator, eye: _RandomCamera, bodies: list[Capsules]) -> None:
+        """Turn the camera to the people until a good part of somebody is in the picture."""
+        for _ in range(6):
+            eye.frame(rng, bodies)
+            camera = eye.path(rng, 1, moves=False)[0]
+            if any(_inside(camera, b.points()).mean() > 0.6 for b in bodies):
+                return
 
     def _join(
         self, rng: np.random.Generator, eye: _RandomCamera, frames: int, actors: list[Actor], bodies: list[Capsules]
@@ -152,7 +158,7 @@ class SceneSampler:
         bodies = [self._capsules(a, 0) for a in actors]
         for _ in range(int(rng.choice(4, p=[0.5, 0.25, 0.15, 0.1]))):
             self._join(rng, eye, frames, actors, bodies)
-        eye.frame(rng, bodies)
+        self._frame(rng, eye, bodies)
         return self._placed("touching", rng, eye, actors, bodies, (), frames)
 
     def _desk(self, rng: np.random.Generator, camera: Camera, frames: int) -> Scene:
@@ -308,6 +314,14 @@ class _RandomCamera:
         )
         walk = rng.normal(0, [0.12, 0.02, 0.12]) * time
         return tuple(look(self.camera, self.centre_m + w, *(angles + a)) for w, a in zip(walk, pan + wave, strict=True))
+
+
+def _inside(camera: PlacedCamera, points_m: F64) -> np.ndarray:
+    """Which world points (N, 3) are in the picture, off its edge."""
+    points = camera.view(points_m)
+    ahead = points[:, 2] > 0.2
+    flat = project(np.where(ahead[:, None], points, [0.0, 0.0, 1.0]), camera.camera) / camera.camera.size_px
+    return ahead & ((flat > 0.02) & (flat < 0.98)).all(1)
 
 
 def _moved(actor: Actor, spot: F64) -> Actor:
