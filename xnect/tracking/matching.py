@@ -7,15 +7,23 @@ rates from a few to many per second, and people who come back, are judged alike.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 from scipy.optimize import linear_sum_assignment
 
-from xnect.structures import F32, F64, I64
+from xnect.skeleton.joints import FLIP_2D
+from xnect.structures import F32, F64, I64, Bool
 from xnect.tracking.cues import Cues
 
 #: Spread of each 2D joint about its prediction [body heights]: noise and what a limb moves within a frame or two.
 _SPREAD = np.array([0.06, 0.05, 0.05, 0.08, 0.12, 0.05, 0.08, 0.12, 0.05, 0.08, 0.12, 0.05, 0.08, 0.12], np.float32)
+#: A joint's place in its own list: nothing exchanged.
+_SAME = np.arange(len(_SPREAD))
+#: Networks take right for left now and then: such a pair costs this much more.
+_MIRROR_COST = 0.05
 #: How fast the prediction of a place goes wrong [body heights per s].
 _DRIFT = 0.5
 #: How far from the prediction a person may turn up: at once [body heights], per second [body heights per s], at most.
@@ -34,62 +42,54 @@ _WEIGHT_2D, _WEIGHT_3D, _WEIGHT_COLOUR = 1.0, 0.35, 0.35
 _FRAGMENT_COST = 0.15
 
 
-def pair_costs(known: Cues, unseen_s: F32, found: Cues) -> tuple[F64, F64]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Everyone known against everyone found.
+
+    Attributes:
+        cost: float64 (N, M), 0 (alike) to 1, infinite where the pair is impossible.
+        agree: float64 (N, M), how far the 2D joints agree with the spread of a single frame, 0 to 1.
+        mirrored: bool (N, M), True where the 2D joints fit better with right and left exchanged.
+    """
+
+    cost: F64
+    agree: F64
+    mirrored: Bool
+
+
+def compare(known: Cues, unseen_s: F32, found: Cues) -> Comparison:
     """Compare everyone known (predicted to now) with everyone found.
 
     Args:
         known: N people, their joints moved to where they are expected now.
         unseen_s: (N,), time since each was last seen, this frame's step included [s].
         found: M people of this frame.
-
-    Returns:
-        Cost float64 (N, M), 0 (alike) to 1, infinite where the pair is impossible; and how far the 2D joints agree,
-        float64 (N, M), 0 to 1, with the spread of a single frame.
     """
-    cost = np.full((len(known), len(found)), np.inf)
-    agree = np.zeros((len(known), len(found)))
-    if cost.size:
-        spread = _SPREAD[None] + _DRIFT * unseen_s[:, None]
-        _costs_2d(
-            known.joints_px,
-            known.seen,
-            known.stature_px,
-            spread,
-            unseen_s,
-            found.joints_px,
-            found.seen,
-            found.stature_px,
-            cost,
-            agree,
-        )
+    result = _compare_2d(known, unseen_s, found)
+    if result.cost.size:
         _add_cues(
             known.joints_m, known.trust, known.root_m, known.colours, known.colour_weight, unseen_s,
-            found.joints_m, found.trust, found.root_m, found.colours, found.colour_weight, cost,
+            found.joints_m, found.trust, found.root_m, found.colours, found.colour_weight, result.cost,
         )  # fmt: skip
-    return cost, agree
+    return result
 
 
 def agreement(people: Cues) -> F64:
     """How far the 2D joints of each pair of people of one frame agree, float64 (M, M), 0 to 1; 0 on the diagonal."""
-    cost = np.full((len(people), len(people)), np.inf)
-    agree = np.zeros((len(people), len(people)))
-    if len(people) > 1:
-        spread = np.repeat(_SPREAD[None], len(people), axis=0)
-        still = np.zeros(len(people), np.float32)
-        _costs_2d(
-            people.joints_px,
-            people.seen,
-            people.stature_px,
-            spread,
-            still,
-            people.joints_px,
-            people.seen,
-            people.stature_px,
-            cost,
-            agree,
-        )
-        np.fill_diagonal(agree, 0)
+    agree = _compare_2d(people, np.zeros(len(people), np.float32), people).agree
+    np.fill_diagonal(agree, 0)
     return agree
+
+
+def _compare_2d(known: Cues, unseen_s: F32, found: Cues) -> Comparison:
+    shape = len(known), len(found)
+    result = Comparison(np.full(shape, np.inf), np.zeros(shape), np.zeros(shape, np.bool_))
+    if result.cost.size:
+        _costs_2d(
+            known.joints_px, known.seen, known.stature_px, unseen_s,
+            found.joints_px, found.seen, found.stature_px, result.cost, result.agree, result.mirrored,
+        )  # fmt: skip
+    return result
 
 
 def assign(cost: F64, max_cost: float) -> tuple[I64, I64]:
@@ -108,6 +108,37 @@ def assign(cost: F64, max_cost: float) -> tuple[I64, I64]:
 
 
 @njit(cache=True)
+def _likeness(
+    joints: F32, seen: F32, new_joints: F32, new_seen: F32, partner: I64, size: float, drift: float
+) -> tuple[float, float, float, float, int]:
+    """One person against one detection whose joint j is ``partner[j]`` of the person.
+
+    Returns:
+        Likeness 0 to 1 with a long tail, agreement 0 to 1, distance [body heights], share of the person's joints that
+        the detection has, and number of joints compared.
+    """
+    expected, covered, total, like, tight, dx, dy, common = 1e-9, 0.0, 1e-9, 0.0, 0.0, 0.0, 0.0, 0
+    for j in range(len(new_joints)):
+        k = partner[j]
+        expected += seen[k]
+        weight = seen[k] * new_seen[j]
+        if weight <= 0:
+            continue
+        x, y = (new_joints[j, 0] - joints[k, 0]) / size, (new_joints[j, 1] - joints[k, 1]) / size
+        square, spread = x * x + y * y, _SPREAD[j] + drift
+        total += weight
+        covered += seen[k]
+        like += weight / (1 + square / (spread * spread))
+        tightness = square / (_SPREAD[j] * _SPREAD[j])
+        if tightness < 20:  # beyond, the exponential is 0 to four digits
+            tight += weight * math.exp(-0.5 * tightness)
+        dx += weight * x
+        dy += weight * y
+        common += 1
+    return like / total, tight / total, math.hypot(dx, dy) / total, covered / expected, common
+
+
+@njit(cache=True)
 def _centre(joints: F32, seen: F32) -> tuple[float, float]:
     total, x, y = 1e-9, 0.0, 0.0
     for j in range(len(joints)):
@@ -119,46 +150,35 @@ def _centre(joints: F32, seen: F32) -> tuple[float, float]:
 
 @njit(cache=True)
 def _costs_2d(
-    joints: F32, seen: F32, stature: F32, spread: F32, unseen_s: F32,
-    new_joints: F32, new_seen: F32, new_stature: F32, cost: F64, agree: F64,
+    joints: F32, seen: F32, stature: F32, unseen_s: F32,
+    new_joints: F32, new_seen: F32, new_stature: F32, cost: F64, agree: F64, mirrored: Bool,
 ) -> None:  # fmt: skip
     """Fill in the 2D cost of the pairs that are near and of like size, and the agreement of all."""
     for n in range(len(joints)):
         reach = min(_REACH + _REACH_SPEED * unseen_s[n], _REACH_MAX)
+        size, drift = max(stature[n], 1e-3), _DRIFT * unseen_s[n]
         for m in range(len(new_joints)):
-            size = max(stature[n], 1e-3)
-            total, like, tight, dx, dy, common = 1e-9, 0.0, 0.0, 0.0, 0.0, 0
-            expected, covered = 1e-9, 0.0
-            for j in range(len(spread[n])):
-                weight = seen[n, j] * new_seen[m, j]
-                expected += seen[n, j]
-                if weight <= 0:
-                    continue
-                x = (new_joints[m, j, 0] - joints[n, j, 0]) / size
-                y = (new_joints[m, j, 1] - joints[n, j, 1]) / size
-                square = x * x + y * y
-                total += weight
-                covered += seen[n, j]
-                # a long tail: far pairs still differ in cost
-                like += weight / (1 + square / (spread[n, j] * spread[n, j]))
-                tightness = square / (_SPREAD[j] * _SPREAD[j])
-                if tightness < 20:  # beyond, the exponential is 0 to four digits
-                    tight += weight * np.exp(-0.5 * tightness)
-                dx += weight * x
-                dy += weight * y
-                common += 1
+            a = joints[n], seen[n], new_joints[m], new_seen[m]
+            like, tight, distance, covered, common = _likeness(*a, _SAME, size, drift)
+            if distance > 3 * _REACH_MAX:
+                continue
+            other, other_tight, other_distance, other_covered, other_common = _likeness(*a, FLIP_2D, size, drift)
             if common >= 3:
-                agree[n, m] = tight / total
-            distance = np.hypot(dx, dy) / total
-            base = 1 - like / total
+                agree[n, m] = tight
+            if other - _MIRROR_COST > like and other_common >= common:
+                like, distance, covered, common = other - _MIRROR_COST, other_distance, other_covered, other_common
+                mirrored[n, m] = True
+                if common >= 3:
+                    agree[n, m] = other_tight
+            base = 1 - like
             if common < 2:
                 ax, ay = _centre(joints[n], seen[n])
                 bx, by = _centre(new_joints[m], new_seen[m])
-                distance = np.hypot(ax - bx, ay - by) / size
-                base = 1 - 0.7 / (1 + distance * distance / (0.2 + _DRIFT * unseen_s[n]) ** 2)
+                distance = math.hypot(ax - bx, ay - by) / size
+                base = 1 - 0.7 / (1 + distance * distance / (0.2 + drift) ** 2)
             ratio = new_stature[m] / size
             if distance <= reach and 1 / _SIZE_FACTOR <= ratio <= _SIZE_FACTOR:
-                cost[n, m] = base + _FRAGMENT_COST * (1 - covered / expected)
+                cost[n, m] = base + _FRAGMENT_COST * (1 - covered)
 
 
 @njit(cache=True)

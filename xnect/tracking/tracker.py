@@ -8,6 +8,7 @@ import numpy as np
 
 from xnect.config import TrackingConfig
 from xnect.errors import ShapeError, SourceError
+from xnect.skeleton.joints import FLIP_2D
 from xnect.structures import (
     F32,
     I64,
@@ -15,13 +16,14 @@ from xnect.structures import (
     STATE_NEW,
     STATE_TRACKED,
     U8,
+    Bool,
     Detections,
     Poses,
     Tracks,
 )
 from xnect.tracking import appearance
 from xnect.tracking.cues import Cues, centres_px, observe
-from xnect.tracking.matching import agreement, assign, pair_costs
+from xnect.tracking.matching import agreement, assign, compare
 
 #: Response of the speed estimate, and how fast the speed of a person out of sight dies away [s].
 _SPEED_TIME, _SPEED_MEMORY = 0.08, 0.4
@@ -33,8 +35,8 @@ _SIZE_TIME, _COLOUR_TIME = 0.3, 1.0
 _CROWDED = 0.3
 #: A detection with fewer joints than this, so near [body heights] to somebody just found, is a stray part of theirs.
 _STRAY_JOINTS, _STRAY_REACH = 5, 0.5
-#: Handicap in the matching of people not confirmed yet against those who are.
-_UNCONFIRMED_COST = 0.1
+#: Handicap in the matching of people just found against those known for long, and how long it lasts [s].
+_YOUNG_COST, _YOUNG_TIME = 0.12, 1.0
 #: A person never confirmed is forgotten after this time [s] or this many frames out of sight, whichever is longer.
 _UNCONFIRMED_KEEP, _UNCONFIRMED_FRAMES = 0.2, 2
 #: A lost person is kept for at least so many frames, whatever the frame rate.
@@ -65,6 +67,7 @@ class Tracker:
         self._hits = np.zeros(0, np.int64)
         self._missed = np.zeros(0, np.int64)
         self._unseen_s = np.zeros(0, np.float32)
+        self._age_s = np.zeros(0, np.float32)
         self._confirmed = np.zeros(0, np.bool_)
 
     def __call__(self, detections: Detections, poses: Poses, image_bgr: U8 | None, timestamp_s: float) -> Tracks:
@@ -90,17 +93,17 @@ class Tracker:
         found = observe(detections, poses, image_bgr if self._config.appearance else None)
         rows = self._without_duplicates(found, detections.score)
         found = found.take(rows)
-        cost, agree = pair_costs(self._cues, self._unseen_s, found)
-        cost += _UNCONFIRMED_COST * ~self._confirmed[:, None]
-        known, new = assign(cost, self._config.max_cost)
-        self._update(known, found.take(new), step)
+        pairs = compare(self._cues, self._unseen_s, found)
+        young = _YOUNG_COST * np.exp(-self._age_s / _YOUNG_TIME)
+        known, new = assign(pairs.cost + young[:, None], self._config.max_cost)
+        self._update(known, found.take(new), pairs.mirrored[known, new], step)
         row = np.full(len(self._ids), -1, np.int64)
         row[known] = rows[new]
 
         free = np.ones(len(rows), np.bool_)
         free[new] = False
         if len(known):  # a fragment that lies where somebody just found is expected to have these joints
-            free &= agree[known].max(0) <= self._config.duplicate_similarity
+            free &= pairs.agree[known].max(0) <= self._config.duplicate_similarity
             few = (found.seen > 0).sum(1) < _STRAY_JOINTS
             if (free & few).any():
                 near = _distances(found, found.take(new)) < _STRAY_REACH
@@ -133,6 +136,7 @@ class Tracker:
         lost = self._missed > 0
         self._speed = (self._speed * np.where(lost, math.exp(-step / _SPEED_MEMORY), 1)[:, None]).astype(np.float32)
         self._unseen_s = (self._unseen_s + np.float32(step)).astype(np.float32)
+        self._age_s = (self._age_s + np.float32(step)).astype(np.float32)
         self._missed = self._missed + 1
 
     def _without_duplicates(self, found: Cues, score: F32) -> I64:
@@ -146,11 +150,13 @@ class Tracker:
             keep[i] = not (same[:i, i] & keep[:i]).any()
         return order[keep].astype(np.int64)
 
-    def _update(self, known: I64, found: Cues, step: float) -> None:
+    def _update(self, known: I64, found: Cues, mirrored: Bool, step: float) -> None:
         """Learn from this frame's people ``found`` what the people ``known``, row for row, look like now."""
         if not len(known):
             return
         old = self._cues.take(known)
+        old.joints_px[mirrored] = old.joints_px[mirrored][:, FLIP_2D]
+        old.seen[mirrored] = old.seen[mirrored][:, FLIP_2D]
         away = self._unseen_s[known]
         common = (old.seen * found.seen)[..., None]
         moved = (common * (found.joints_px - old.joints_px)).sum(1) / np.maximum(common.sum(1), 1e-6)
@@ -190,6 +196,7 @@ class Tracker:
             self._hits = np.concatenate([self._hits, np.ones(count, np.int64)])
             self._missed = np.concatenate([self._missed, np.zeros(count, np.int64)])
             self._unseen_s = np.concatenate([self._unseen_s, np.zeros(count, np.float32)])
+            self._age_s = np.concatenate([self._age_s, np.zeros(count, np.float32)])
             self._confirmed = np.concatenate([self._confirmed, np.full(count, self._config.confirm_frames <= 1)])
             self._next_id += count
         return rows
@@ -203,7 +210,7 @@ class Tracker:
             self._cues = self._cues.take(stay)
             self._speed, self._ids, self._hits = self._speed[stay], self._ids[stay], self._hits[stay]
             self._missed, self._unseen_s = self._missed[stay], self._unseen_s[stay]
-            self._confirmed = self._confirmed[stay]
+            self._age_s, self._confirmed = self._age_s[stay], self._confirmed[stay]
         return stay
 
 

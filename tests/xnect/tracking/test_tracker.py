@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from xnect.config import TrackingConfig
 from xnect.errors import ShapeError, SourceError
+from xnect.skeleton.joints import FLIP_2D
 from xnect.structures import STATE_LOST, STATE_NEW, STATE_TRACKED, Detections, Poses
 from xnect.tracking import Tracker
 
@@ -180,6 +181,33 @@ def test_a_fragment_on_a_person_is_not_a_person():
             confidence[0, 8:] = 0  # and the person has just lost them
         found = Detections(found.joints_px.copy(), confidence, found.score.copy())
         tracks = tracker(found, poses, None, k / 30)
+    assert tracks.ids.tolist() == [1]
+
+
+def test_right_taken_for_left_does_not_cost_the_id():
+    tracker = Tracker(TrackingConfig())
+    for k in range(20):
+        found, poses = people((300 + 2 * k, 200), (500, 200))
+        joints = found.joints_px.copy()
+        if k % 3 == 2:
+            joints[0] = joints[0][FLIP_2D]
+        confidence = found.confidence.copy()
+        confidence[0, [3, 4, 7][k % 3]] = 0
+        tracks = tracker(Detections(joints, confidence, found.score.copy()), poses, None, k / 30)
+        assert tracks.ids.tolist() == [1, 2]
+        assert tracks.row.tolist() == [1, 0]  # the whole body was taken in first
+
+
+def test_of_two_who_claim_one_person_the_older_wins():
+    tracker = Tracker(TrackingConfig(keep_s=0.5))
+    for k in range(30):
+        tracker(*people((300, 200)), None, k / 30)
+    double = people((300, 200), (300, 240))  # a second body, too far off to be a plain duplicate
+    for k in range(30, 34):
+        tracker(*double, None, k / 30)
+    for k in range(34, 60):
+        tracks = tracker(*people((300, 215)), None, k / 30)
+        assert tracks.row[0] == 0
     assert tracks.ids.tolist() == [1]
 
 
