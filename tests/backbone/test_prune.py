@@ -64,7 +64,7 @@ def test_folding_changes_nothing(name, features_only):
         fold_batch_norm(folded)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     share=st.floats(0.0, 0.9),
     seed=st.integers(0, 10**6),

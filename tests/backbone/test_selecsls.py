@@ -1,5 +1,7 @@
 """Networks by name: shapes, taps, widths, dropout, and the errors for what is not there."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -105,13 +107,24 @@ def test_what_is_not_there_is_named(arguments, word):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("features_only", [False, True])
-def test_one_graph_for_the_compiler(features_only):
-    model = backbone.create_model("selecsls42", width=0.25, features_only=features_only).eval()
-    compiled = torch.compile(model, fullgraph=True, backend="eager")
+def test_one_graph_for_the_compiler():
+    model = backbone.create_model("selecsls42", width=0.125, features_only=True).eval()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")  # one graph, or the compiler raises
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(compiled(x), model(x))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_code_computes_the_same():
+    if shutil.which("g++") is None and shutil.which("clang++") is None:
+        pytest.skip("needs a C++ compiler")
+    model = backbone.create_model("selecsls42", width=0.125, num_classes=4).eval()
+    compiled = torch.compile(model, fullgraph=True)
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("damage", ["channels", "stride", "text", "missing", "widths"])
