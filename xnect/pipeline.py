@@ -172,6 +172,23 @@ class MotionCapture:
         self._index = -1
         self._camera = None
 
+    def use_camera(self, camera: Camera | None) -> None:
+        """Go on with another camera (None = the one of the settings); people and filters are forgotten."""
+        self._given_camera = camera
+        self.reset()
+
+    def warm_up(self) -> None:
+        """Run every stage on made-up people, so that nothing is compiled between the first two frames.
+
+        Stages are compiled when they are first used and kept on disk: seconds the first time, nothing after that.
+        """
+        trial = MotionCapture.from_config(self.config, None, _MadeUp())
+        blank = np.zeros((180, 320, 3), np.uint8)
+        for _ in range(4):
+            trial(blank)
+        if isinstance(self._detector, StageOne):
+            self._detector(blank)
+
     def rescale(self) -> None:
         """Measure everybody's bone lengths anew from the next frames."""
         self._fitter.rescale()
@@ -224,6 +241,24 @@ class MotionCapture:
             else:
                 self._camera = _configured_camera(self.config.camera, size_px)
         return self._camera
+
+
+class _MadeUp:
+    """Two people who walk towards each other, for ``warm_up``."""
+
+    _STANDING = np.array([
+        (0, -60), (0, -48), (-14, -46), (-18, -25), (-19, -6), (14, -46), (18, -25), (19, -6),
+        (-8, 0), (-9, 32), (-9, 62), (8, 0), (9, 32), (9, 62),
+    ], np.float32)  # fmt: skip
+
+    def __init__(self) -> None:
+        self._step = 0
+
+    def __call__(self, image_bgr: U8) -> Detections:
+        self._step += 3
+        places = np.array([(110 + self._step, 90), (210 - self._step, 95)], np.float32)
+        seen = np.full((2, 14), 0.8, np.float32)
+        return Detections(self._STANDING + places[:, None], seen, np.full(2, 0.8, np.float32))
 
 
 def _since(clock: float) -> tuple[float, float]:

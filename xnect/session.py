@@ -77,6 +77,9 @@ class LazyPipeline:
             from xnect.pipeline import MotionCapture
 
             self._built = MotionCapture.from_config(self._config, self._camera)
+            _log.info("2D joints: %s", self._built.description)
+            _log.info("getting ready (the very first run compiles for half a minute)")
+            self._built.warm_up()
         return self._built
 
     def __call__(self, frame: Frame) -> FrameResult:
@@ -86,7 +89,8 @@ class LazyPipeline:
     def use_camera(self, camera: Camera | None) -> None:
         """Take the camera of a new source, and forget the people of the old one."""
         self._camera = camera
-        self._built = None
+        if self._built is not None:
+            self._built.use_camera(camera)
 
 
 class Session:

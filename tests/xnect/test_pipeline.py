@@ -218,3 +218,31 @@ def test_settings_change_while_running(truth, camera):
     capture.reconfigure(PipelineConfig(detection=DetectionConfig(max_people=5)))
     assert [p.id for p in capture(blank).people] == ids
     assert Path(resource("demo.mp4")).stat().st_size < 3_000_000
+
+
+def test_warming_up_leaves_no_trace(truth, camera):
+    plain = run(TrueJoints(truth), camera, 5)
+    detector = TrueJoints(truth)
+    capture = MotionCapture(camera=camera, detector=detector)
+    capture.warm_up()
+    blank = np.zeros((540, 960, 3), np.uint8)
+    for expected in plain:
+        result = capture(Frame(expected.index, expected.timestamp_s, blank))
+        for p, q in zip(expected.people, result.people, strict=True):
+            assert p.id == q.id
+            assert np.array_equal(p.joints_3d, q.joints_3d)
+
+
+def test_another_camera_forgets_people(truth, camera):
+    detector = TrueJoints(truth, [0])
+    capture = MotionCapture(camera=camera, detector=detector)
+    blank = np.zeros((540, 960, 3), np.uint8)
+    near = [capture(blank) for _ in range(3)][-1].people[0].root[0][2]
+    capture.use_camera(None)
+    detector.frame = 0
+    wide = Camera(camera.matrix_px * [[0.5, 1, 1], [1, 0.5, 1], [1, 1, 1]], camera.size_px)
+    capture.use_camera(wide)
+    detector.frame = 0
+    result = [capture(blank) for _ in range(3)][-1]
+    assert result.index == 2
+    assert result.people[0].root[0][2] < 0.7 * near
