@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PyQt5.QtCore import QSettings, Qt, QTimer
 from PyQt5.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent
@@ -28,6 +29,9 @@ from xnect.gui.rewind import Rewind
 from xnect.gui.state import RecordingStatus, Shown, SourceInfo, WindowState
 from xnect.gui.takes import Takes
 from xnect.gui.text import tr
+
+if TYPE_CHECKING:
+    from xnect.gui.views.assistant import Assistant
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class MainWindow(QMainWindow):
         self.takes = Takes(self.state, self.engine)
         self.playlist = Playlist(self)
         self.dialog: QMessageBox | None = None
+        self.assistant: Assistant | None = None
         self.ask = True
         self._closing = False
         self._lost_before = ""
@@ -247,6 +252,8 @@ class MainWindow(QMainWindow):
         """The camera and scale assistant."""
         from xnect.gui.views.assistant import Assistant
 
+        if self.assistant is not None:
+            self.assistant.close()
         self.assistant = Assistant(self.state, self.views.controls, self.views.recording.folder, self)
         self.assistant.show()
 
@@ -375,6 +382,8 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self._closing = True
+        if self.assistant is not None:
+            self.assistant.close()
         self.drawing.stop()
         self.views.save(self.settings)
         self.settings.setValue("theme", self.state.options.theme)

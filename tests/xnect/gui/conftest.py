@@ -334,5 +334,4 @@ def window(world, settings, tmp_path, qtbot, qapp):
     yield made
     made.close()
     assert not made.engine.alive
-    left = [t.name for t in threading.enumerate() if t.name.startswith("xnect-")]
-    assert not left, f"threads left: {left}"
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("xnect-")])

@@ -530,3 +530,129 @@ def test_opens_at_1280x800_with_nothing_cut(playing, qtbot):
 
 def test_settings_of_qt_are_read_from_where_the_test_says(settings):
     assert isinstance(settings, QSettings)
+
+
+def test_without_opengl_the_scene_is_painted_and_says_so(playing, qtbot):
+    from xnect.gui.views.scene_view import SceneView
+
+    view = SceneView(playing.state, opengl=False)
+    qtbot.addWidget(view)
+    view.resize(500, 400)
+    view.show()
+    paused(qtbot, playing)
+    view.preset("perspective")
+    view.refresh()
+    qtbot.wait(50)
+    assert view.painted
+    assert view.note.isVisible()
+    image = picture_of(view.canvas)
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50
+    orange = np.abs(image.astype(int) - (230, 159, 0)).sum(-1) < 60
+    blue = np.abs(image.astype(int) - (86, 180, 233)).sum(-1) < 60
+    assert orange.sum() > 50
+    assert blue.sum() > 50
+    view.orbit.distance = 0.5  # in the middle of everything: what lies behind is cut off, nothing breaks
+    view.refresh()
+    qtbot.wait(30)
+    assert picture_of(view.canvas).shape == image.shape
+
+
+def test_the_assistant_measures_a_person_and_the_floor(playing, qtbot, world):
+    window = playing
+    window.views.transport.loop.click()
+    window.commands.calibrate()
+    dialog = window.assistant
+    dialog.wait_field.setValue(0)
+    dialog.height_field.setValue(1.64)
+    dialog.distance_field.setValue(3.2)
+    qtbot.mouseClick(dialog.person.button, Qt.LeftButton)
+    qtbot.waitUntil(lambda: dialog.person.button.isEnabled())
+    assert "Field of view" in dialog.person.outcome.text()
+    fov = window.views.controls.config.camera.fov_deg
+    assert fov == pytest.approx(60, abs=8), "the made-up camera has 60 degrees"
+    assert window.views.controls.config.fit.height_m == pytest.approx(1.64)
+    assert window.views.controls.rows["camera.fov_deg"].known.isChecked()
+    dialog._measure(dialog.floor, 0.0, 0.3, dialog._floor_done)
+    qtbot.waitUntil(lambda: dialog.floor.button.isEnabled())
+    assert dialog.floor.outcome.text()
+    dialog.close()
+
+
+def test_the_assistant_finds_chessboards(window, qtbot, world, tmp_path):
+    square = 30
+    board = np.full((square * 6, square * 8), 230, np.uint8)
+    for i in range(8):
+        for j in range(6):
+            if (i + j) % 2 == 0:
+                board[j * square : (j + 1) * square, i * square : (i + 1) * square] = 20
+    import cv2
+
+    def picture(index):
+        image = np.full((360, 640), 120, np.uint8)
+        random_here = np.random.default_rng(index // 4)
+        corners = np.float32([[0, 0], [240, 0], [240, 180], [0, 180]])
+        shift = random_here.uniform(20, [320, 150])
+        target = corners * random_here.uniform(0.7, 1.1) + shift + random_here.uniform(-25, 25, (4, 2))
+        warp = cv2.getPerspectiveTransform(corners, target.astype(np.float32))
+        cv2.warpPerspective(board, warp, (640, 360), image, borderMode=cv2.BORDER_TRANSPARENT)
+        return np.repeat(image[..., None], 3, 2)
+
+    world.picture = picture
+    world.fps = 15
+    window.open_source(LIVE)
+    qtbot.waitUntil(lambda: bool(window.state.shown))
+    window.views.recording.set_folder(tmp_path)
+    window.commands.calibrate()
+    dialog = window.assistant
+    dialog.tabs.setCurrentWidget(dialog.board)
+    dialog.columns.setValue(7)
+    dialog.rows.setValue(5)
+    qtbot.mouseClick(dialog.board.button, Qt.LeftButton)
+    qtbot.waitUntil(lambda: dialog.board.bar.value() >= 2, timeout=30000)
+    dialog.close()
+    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name == "xnect-board"])
+
+
+def test_errors_in_slots_show_a_dialog(window, qtbot, monkeypatch):
+    import sys
+
+    from xnect.gui import app
+
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    app.catch_errors(lambda *a: window.bridge.failed.emit(*a))
+    sys.excepthook(ValueError, ValueError("a slot broke"), None)
+    qtbot.waitUntil(lambda: window.dialog is not None)
+    assert "a slot broke" in window.dialog.informativeText()
+    assert "ValueError" in window.dialog.detailedText()
+    copy = next(b for b in window.dialog.buttons() if "Copy" in b.text())
+    copy.click()
+    assert "a slot broke" in QApplication.clipboard().text()
+    assert window.dialog.isVisible()
+    window.dialog.close()
+
+
+def test_a_dock_can_float_and_come_back(playing, qtbot):
+    window = playing
+    dock = window.views.docks["scene"]
+    dock.setFloating(True)
+    qtbot.wait(200)
+    qtbot.waitUntil(lambda: len(np.unique(picture_of(window.views.scene.canvas).reshape(-1, 3), axis=0)) > 20)
+    dock.setFloating(False)
+    qtbot.wait(200)
+    index = window.state.shown.result.index
+    qtbot.waitUntil(lambda: window.state.shown.result.index > index)
+
+
+def test_the_command_lines_output_is_recorded_from_the_first_frame(window, qtbot, world, tmp_path):
+    from xnect.config import OutputConfig
+
+    world.frames = 40
+    window.start(
+        [SourceRequest("video", "a.mp4", title="a.mp4"), SourceRequest("video", "b.mp4", title="b.mp4")],
+        OutputConfig(directory=str(tmp_path / "out"), formats=("jsonl",)),
+    )
+    qtbot.waitUntil(lambda: len(world.sinks) == 2 and world.sinks[1].closed)
+    assert [len(s.results) for s in world.sinks] == [40, 40]
+    assert (tmp_path / "out" / "a" / "poses.jsonl").is_file()
+    assert (tmp_path / "out" / "b" / "poses.jsonl").is_file()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from PyQt5.QtCore import QTimer, pyqtSignal
+from PyQt5.QtGui import QCloseEvent
 from PyQt5.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -104,6 +105,19 @@ class Assistant(QDialog):
         self._timer = QTimer(self)
         self._timer.setInterval(100)
         self._timer.timeout.connect(self._tick)
+
+    def done(self, result: int) -> None:
+        """Closing ends what is being measured."""
+        self._timer.stop()
+        self._page = None
+        for page in (self.person, self.board, self.floor):
+            page.button.setEnabled(True)
+        super().done(result)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """As ``done``."""
+        self.done(0)
+        event.accept()
 
     # ---- pages
 
@@ -223,6 +237,7 @@ class Assistant(QDialog):
 
     def _start_boards(self) -> None:
         self._boards.clear()
+        self._looking = False
         self._page = self.board
         self.board.bar.setValue(0)
         self.board.button.setEnabled(False)
@@ -237,13 +252,15 @@ class Assistant(QDialog):
         pattern, image = (self.columns.value(), self.rows.value()), shown.frame.image_bgr
 
         def work() -> None:
-            self.board_seen.emit(assist.find_board(image, pattern))
+            found = assist.find_board(image, pattern)
+            if self._page is self.board:
+                self.board_seen.emit(found)
 
         threading.Thread(target=work, name="xnect-board", daemon=True).start()
 
     def _board_found(self, corners: np.ndarray | None) -> None:
         self._looking = False
-        if self._page is not self.board or corners is None:
+        if corners is None:
             return
         if assist.differs(corners, self._boards):
             self._boards.append(corners)
