@@ -140,7 +140,7 @@ def fetch(
         try:
             return _fetch_source(name, source, path, progress)
         except DownloadError as error:
-            logger.warning("%s", error)
+            logger.info("%s", error)
             faults.append(str(error))
     raise DownloadError(
         f"no weights for {name}: {'; '.join(faults)}. Fetch the file by hand and give its path instead of 'imagenet'"
@@ -248,6 +248,10 @@ def _attempt(source: Source, file: IO[bytes], progress: bool) -> None:
             if 400 <= status < 500 and status not in _PASSING:
                 raise DownloadError(f"{source.url}: status {status}") from error
             raise _Broken(f"status {status}") from error
+        except requests.Timeout as error:
+            raise _Broken("no answer in time") from error
+        except requests.ConnectionError as error:
+            raise _Broken("the connection failed or broke") from error
         except requests.RequestException as error:
             raise _Broken(str(error) or type(error).__name__) from error
     sink.finish()

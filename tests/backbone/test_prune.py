@@ -130,6 +130,24 @@ def test_returned_maps_and_protected_units_keep_their_channels():
     assert_same(model, smaller, X)
 
 
+def test_the_trunk_of_the_pose_network_prunes_under_its_heads():
+    network = pytest.importorskip("xnect.stages.network")
+    spec = network.NetworkSpec("selecsls42", width=0.25, head=32, encoding=True)
+    pose = network.Stage1(spec).eval()
+    pose.trunk.load_state_dict(
+        seeded_state({key: tuple(value.shape) for key, value in pose.trunk.state_dict().items()})
+    )
+    kill(pose.trunk, 0.5, seed=10)
+    with torch.no_grad():
+        before = pose(X)
+        plan = plan_pruning(pose.trunk)
+        pose.trunk = apply_plan(pose.trunk, plan)
+        after = pose(X)
+    assert plan.removed > 100
+    for a, b in zip(before, after, strict=True):
+        assert (a - b).abs().max() <= 1e-5 * a.abs().max()
+
+
 def test_a_unit_never_vanishes_and_counts_can_be_rounded():
     model = lively()
     kill(model, 1.1, seed=5)
