@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,10 @@ from tqdm import tqdm
 
 from xnect.config import DetectionConfig
 from xnect.errors import FormatError
-from xnect.skeleton.joints import COCO_13, OKS_SIGMAS_13
+from xnect.evaluation.coco import MOST_PEOPLE, as_results, judge_results
 from xnect.stages.association import associate
 from xnect.stages.network import MapNetwork
-from xnect.structures import U8, Detections
+from xnect.structures import U8
 from xnect.training.datasets.people import LSP_IDS, Shards, is_held_out, load_labels
 
 
@@ -42,46 +40,10 @@ class HeldOut:
             self._pictures[image["id"]] = pixels.astype(np.uint8, copy=False)
 
     def __call__(self, network: MapNetwork, config: DetectionConfig | None = None) -> dict[str, float]:
-        """AP, AP50 and AR (pycocotools, 13 joints, all sizes of people) of a network on the held-out pictures."""
-        config = config or DetectionConfig(max_people=20)
+        """AP, AP50 and AR (13 joints, all sizes of people) of a network on the held-out pictures."""
+        config = config or DetectionConfig(max_people=MOST_PEOPLE)
         found: list[dict[str, Any]] = []
         for number, pixels in tqdm(self._pictures.items(), desc="held out", unit="", leave=False):
-            found += as_coco(number, associate(network(pixels), config))
-        return coco_figures(self._truth, found)
-
-
-def as_coco(image_id: int, people: Detections) -> list[dict[str, Any]]:
-    """People as COCO results with 13 joints.
-
-    COCO scores a guess for every joint, so a joint that was not seen is put at the mean of those that were.
-    """
-    rows = []
-    for k in range(len(people)):
-        joints = people.joints_px[k].astype(float)
-        seen = people.confidence[k] > 0
-        joints[~seen] = joints[seen].mean(0)
-        keypoints = np.concatenate([joints[COCO_13], seen[COCO_13, None]], 1)
-        rows.append({
-            "image_id": image_id, "category_id": 1, "keypoints": keypoints.round(2).ravel().tolist(),
-            "score": float(people.score[k]),
-        })  # fmt: skip
-    return rows
-
-
-def coco_figures(truth: dict[str, Any], found: list[dict[str, Any]]) -> dict[str, float]:
-    """AP, AP50 and AR of COCO results with 13 joints."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    if not found:
-        return {"AP": 0.0, "AP50": 0.0, "AR": 0.0}
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = truth
-        coco.createIndex()
-        run = COCOeval(coco, coco.loadRes(found), "keypoints")
-        run.params.kpt_oks_sigmas = OKS_SIGMAS_13
-        run.evaluate()
-        run.accumulate()
-        run.summarize()
-    return {"AP": float(run.stats[0]), "AP50": float(run.stats[1]), "AR": float(run.stats[5])}
+            found += as_results(number, associate(network(pixels), config))
+        figures = judge_results(self._truth, found)
+        return {"AP": figures.ap, "AP50": figures.ap50, "AR": figures.ar}

@@ -18,7 +18,6 @@ from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, load_stage1
 from xnect.training import stage1
 from xnect.training.datasets.people import is_held_out, joints_14, load_people
 from xnect.training.datasets.store import MAX_PEOPLE, Store
-from xnect.training.held_out import as_coco, coco_figures
 from xnect.training.loop import LoopConfig, Trainer
 from xnect.training.targets import draw_targets, joint_sigma
 from xnect.training.views import FLIP_LIMBS, Crops, ViewConfig, draw_crops, jpeg_like
@@ -279,20 +278,3 @@ def test_the_neck_is_between_the_shoulders_and_a_guessed_nose_counts():
     assert joints[1].tolist() == [20, 21, 1]
     assert joints[0].tolist() == [20, 5, 1]
     assert joints[4:].sum() == joints[5].sum()
-
-
-def test_perfect_people_score_one_and_displaced_ones_less():
-    from xnect.structures import Detections
-
-    people = crowd(2).astype(np.float32)
-    truth = {"images": [{"id": 1}], "categories": [{"id": 1, "name": "person"}], "info": {}, "annotations": [
-        {"id": k + 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 2e4, "num_keypoints": 13,
-         "bbox": [*p.min(0).tolist(), *np.ptp(p, 0).tolist()],
-         "keypoints": np.concatenate([p[[0, *range(2, 14)]], np.full((13, 1), 2)], 1).ravel().tolist()}
-        for k, p in enumerate(people)
-    ]}  # fmt: skip
-    found = Detections(people, np.ones((2, 14), np.float32), np.array([0.9, 0.8], np.float32))
-    assert coco_figures(truth, as_coco(1, found))["AP"] == pytest.approx(1)
-    moved = Detections(people + 12, np.ones((2, 14), np.float32), np.array([0.9, 0.8], np.float32))
-    assert coco_figures(truth, as_coco(1, moved))["AP"] < 0.8
-    assert coco_figures(truth, [])["AP"] == 0
