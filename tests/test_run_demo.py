@@ -19,14 +19,17 @@ ROOT = Path(__file__).parents[1]
 
 # The program with a pipeline that needs neither torch nor weights and takes its time.
 CHILD = """
-    import sys, time
+    import os, sys, time
     import xnect.apps.run as run
     from xnect.apps.main import main
     from xnect.structures import FrameResult
 
     class Slow:
         def __init__(self, config): pass
-        def build(self): pass
+        def build(self):
+            if os.environ.get("SLOW_START"):
+                print("starting", flush=True)
+                time.sleep(30)
         def use_camera(self, camera): self.camera = camera
         def __call__(self, frame):
             time.sleep(0.02)
@@ -77,3 +80,22 @@ def test_stopped_by_a_signal_the_files_are_whole(environment, tmp_path, number, 
     assert len(load(log)) > 5
     assert (tmp_path / "out" / "overlay.mp4").stat().st_size > 1000
     assert not (tmp_path / "out" / "overlay.mkv").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_while_the_network_loads_nothing_is_touched(environment, tmp_path, number, code):
+    kept = tmp_path / "out" / "poses.jsonl"
+    kept.parent.mkdir()
+    kept.write_text("an earlier recording")
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(CHILD), "--video", "synthetic:64x48@30:300", "--output", "out", "--overwrite", "--no-display"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment | {"SLOW_START": "1"}, cwd=tmp_path,
+    )  # fmt: skip
+    assert child.stdout.readline() == "starting\n"
+    child.send_signal(number)
+    error = child.communicate(timeout=15)[1]
+    assert child.returncode == code
+    assert "nothing was written" in error
+    assert "Traceback" not in error
+    assert kept.read_text() == "an earlier recording"

@@ -170,6 +170,11 @@ def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int
                     raise
                 failed += 1
                 _log.error("%s", error)
+            except KeyboardInterrupt:
+                if stop.recording or not stop.code:
+                    raise
+                _log.warning("stopped before the first frame; nothing was written")
+                return stop.code
             except TimeoutError as error:
                 if not stop.event.is_set():
                     raise
@@ -222,15 +227,19 @@ def _record(
         # Without a calibration the pipeline works the camera out itself, for pictures that differ in size as well.
         pipeline.use_camera(source.camera if config.pipeline.camera.calibration else None)
         pipeline.build()  # before the folder is touched: without weights nothing is to be left behind
-        earlier = recording.set_aside(folder) if config.output.resume else None
-        folders.prepare(folder)
-        folders.check_space(folder)
-        process = recording.Resumed(pipeline, earlier) if earlier is not None else pipeline
-        header = recording.recording_header(info, source.camera, config.pipeline)
-        _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info.fps, info.live), folder)
-        sink = recording.WithLog(open_writers(folder, config.output.formats, header))
-        with Progress(source, info.name, quiet=config.log.level in ("warning", "error")) as progress:
-            report = Session(source, process, [sink]).run(progress, stop.event)
+        stop.recording = True
+        try:
+            earlier = recording.set_aside(folder) if config.output.resume else None
+            folders.prepare(folder)
+            folders.check_space(folder)
+            process = recording.Resumed(pipeline, earlier) if earlier is not None else pipeline
+            header = recording.recording_header(info, source.camera, config.pipeline)
+            _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info.fps, info.live), folder)
+            sink = recording.WithLog(open_writers(folder, config.output.formats, header))
+            with Progress(source, info.name, quiet=config.log.level in ("warning", "error")) as progress:
+                report = Session(source, process, [sink]).run(progress, stop.event)
+        finally:
+            stop.recording = False
         if earlier is not None and not report.stopped:
             recording.done_with(folder)
     rate = report.frames / report.elapsed_s if report.elapsed_s else 0.0

@@ -17,11 +17,13 @@ class Stop:
     Attributes:
         event: Set when it is to end.
         code: Exit code of the signal, 0 while none came.
+        recording: Whether files are open. While none is, a signal ends the run at once (by KeyboardInterrupt).
     """
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.code = 0
+        self.recording = False
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
         """Take a signal; a second Ctrl-C does not wait any longer."""
@@ -29,6 +31,8 @@ class Stop:
             raise KeyboardInterrupt
         self.code = TERMINATED if number == signal.SIGTERM else INTERRUPTED
         self.event.set()
+        if not self.recording:
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
