@@ -97,21 +97,24 @@ def stage_times(weights: Path | None, options: NetworkConfig, frames: int = 90) 
 def run_stages(
     count: int, frames: int, input_size: tuple[int, int], image: U8, camera: Camera
 ) -> dict[str, list[float]]:
-    """Times of all stages but the network, frame by frame [ms], on ideal maps of ``count`` people."""
+    """Times of all stages but the network, frame by frame [ms], on ideal maps of ``count`` people.
+
+    Processor time of all threads: what the stages cost on one core, whatever else the machine does.
+    """
     lifter, tracker, fitter = Lifter(), Tracker(TrackingConfig()), SkeletonFitter(FitConfig(), FilterConfig())
     config = DetectionConfig()
     columns: dict[str, list[float]] = {n: [] for n in ("association", "lifting", "identity", "fit", "these four")}
     for t, joints in enumerate(walkers(count, frames)):
         maps = ideal_maps(joints, input_size)
-        marks = [time.perf_counter()]
+        marks = [time.process_time()]
         people = associate(maps, config)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         poses = lifter(people, camera)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         tracks = tracker(people, poses, image, t / 30)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         fitter(tracks, people, poses, camera, t / 30)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         if len(people) != count:
             raise RuntimeError(f"{count} people drawn, {len(people)} found")
         spent = np.diff(marks) * 1e3
@@ -241,7 +244,8 @@ def time_table(rows: list[dict[str, Any]]) -> str:
     cells: list[list[Cell]] = [
         [r["people"], *(f"{r[n]['median']:.2f} ({r[n]['least']:.2f})" for n in names)] for r in rows
     ]
-    return "### Time per frame: median (least) [ms]\n\n" + markdown_table(["people", *names], cells)
+    note = "Network: wall clock; the others: processor time, all threads together."
+    return f"### Time per frame: median (least) [ms]\n\n{markdown_table(['people', *names], cells)}\n\n{note}"
 
 
 def held_out(program: str, arguments: list[str], json_option: str) -> tuple[str, Any]:

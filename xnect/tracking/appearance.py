@@ -133,16 +133,21 @@ def _describe(image: U8, joints: F32, confidence: F32, colours: F32, weight: F32
                 colours[p, part, k] = np.sqrt(colours[p, part, k] / total) if total > 0 else 0.0
 
 
-def blend(old: F32, old_weight: F32, new: F32, new_weight: F32, rate: F32) -> tuple[F32, F32]:
-    """Running mean of descriptions: ``rate`` (P,) of the new where both know a part, else whichever knows it.
+@njit(cache=True)
+def blend(old: F32, old_weight: F32, new: F32, new_weight: F32, rate: float) -> None:
+    """Bring one person's description (6, 24) up to date in place: ``rate`` of what is seen now.
 
-    Returns:
-        Square-root histograms (P, 6, 24) and weights (P, 6).
+    Parts that were unknown are learnt at once; parts that are hidden now are not forgotten.
     """
-    unknown = old_weight <= 0
-    mass = rate[:, None] * new_weight
-    share = np.where(unknown, 1, mass / np.maximum(mass + (1 - rate[:, None]) * old_weight, 1e-9))
-    mixed = np.sqrt((1 - share[..., None]) * old**2 + share[..., None] * new**2)
-    learnt = np.where(new_weight > 0, rate[:, None] * (new_weight - old_weight), 0)  # what is hidden is not forgotten
-    weight = np.where(unknown, new_weight, old_weight + learnt)
-    return mixed.astype(np.float32), weight.astype(np.float32)
+    for part in range(len(old_weight)):
+        if new_weight[part] <= 0:
+            continue
+        unknown = old_weight[part] <= 0
+        mass = rate * new_weight[part]
+        share = 1.0 if unknown else mass / max(mass + (1 - rate) * old_weight[part], 1e-9)
+        for k in range(old.shape[1]):
+            old[part, k] = math.sqrt((1 - share) * old[part, k] ** 2 + share * new[part, k] ** 2)
+        if unknown:
+            old_weight[part] = new_weight[part]
+        else:
+            old_weight[part] += rate * (new_weight[part] - old_weight[part])

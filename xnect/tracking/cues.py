@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -21,9 +20,8 @@ _LIMB_TO = np.array([b for _, b in LIMBS])
 _MIN_STATURE_PX = 8.0
 
 
-@dataclass(slots=True)
-class Cues:
-    """What is known of N people.
+class Cues(NamedTuple):
+    """What is known of N people; a named tuple, so that compiled loops take it whole.
 
     Attributes:
         joints_px: (N, 14, 2) [px].
@@ -44,25 +42,6 @@ class Cues:
     root_m: F32
     colours: F32
     colour_weight: F32
-
-    def __len__(self) -> int:
-        return len(self.joints_px)
-
-    def take(self, rows: np.ndarray) -> Cues:
-        """A copy of some rows (numbers or a mask)."""
-        return Cues(*(getattr(self, name)[rows] for name in _NAMES))
-
-    def put(self, rows: np.ndarray, other: Cues) -> None:
-        """Write the rows of ``other`` over the given rows."""
-        for name in _NAMES:
-            getattr(self, name)[rows] = getattr(other, name)
-
-    def joined(self, other: Cues) -> Cues:
-        """These people and those of ``other``."""
-        return Cues(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in _NAMES))
-
-
-_NAMES = tuple(f.name for f in dataclasses.fields(Cues))
 
 
 def stature_px(joints_px: F32, seen: F32) -> F32:
@@ -104,12 +83,13 @@ def _statures(joints_px: F32, seen: F32, out: F32) -> None:
 def centres_px(joints_px: F32, seen: F32) -> F64:
     """Mean of the joints that are seen, float64 (P, 2) [px]."""
     out = np.zeros((len(joints_px), 2))
-    _centres(joints_px, seen, out)
+    centres(joints_px, seen, out)
     return out
 
 
 @njit(cache=True)
-def _centres(joints_px: F32, seen: F32, out: F64) -> None:
+def centres(joints_px: F32, seen: F32, out: F64) -> None:
+    """``centres_px`` for compiled callers: added to ``out``, zeros (P, 2)."""
     for p in range(len(joints_px)):
         total = 1e-9
         for j in range(joints_px.shape[1]):
@@ -121,12 +101,15 @@ def _centres(joints_px: F32, seen: F32, out: F64) -> None:
 
 def observe(detections: Detections, poses: Poses, image_bgr: U8 | None) -> Cues:
     """The cues of one frame's people, row for row; without a picture nobody has colours."""
-    joints, seen = detections.joints_px, detections.confidence
-    people = len(detections)
+    # copies: what is sealed would be another type to the compiled loops, which would be compiled twice
+    joints, seen, joints_m, root = map(
+        np.array, (detections.joints_px, detections.confidence, poses.joints_m, poses.root_m)
+    )
+    people = len(joints)
     if image_bgr is None:
         colours = np.zeros((people, len(appearance.PARTS), appearance.CHANNELS * appearance.BINS), np.float32)
         weight = np.zeros((people, len(appearance.PARTS)), np.float32)
     else:
         colours, weight = appearance.describe(image_bgr, joints, seen)
-    trust = np.where(poses.inferred, 0, poses.confidence).astype(np.float32)
-    return Cues(joints, seen, stature_px(joints, seen), poses.joints_m, trust, poses.root_m, colours, weight)
+    trust = np.where(poses.inferred, np.float32(0), poses.confidence)
+    return Cues(joints, seen, stature_px(joints, seen), joints_m, trust, root, colours, weight)

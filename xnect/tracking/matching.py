@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from xnect.skeleton.joints import FLIP_2D
 from xnect.structures import F32, F64, I64, Bool
-from xnect.tracking.cues import Cues
+from xnect.tracking.cues import Cues, centres
 
 #: Spread of each 2D joint about its prediction [body heights]: noise and what a limb moves within a frame or two.
 _SPREAD = np.array([0.06, 0.05, 0.05, 0.08, 0.12, 0.05, 0.08, 0.12, 0.05, 0.08, 0.12, 0.05, 0.08, 0.12], np.float32)
@@ -67,28 +67,22 @@ def compare(known: Cues, unseen_s: F32, found: Cues) -> Comparison:
     """
     result = _compare_2d(known, unseen_s, found)
     if result.cost.size:
-        _add_cues(
-            known.joints_m, known.trust, known.root_m, known.colours, known.colour_weight, unseen_s,
-            found.joints_m, found.trust, found.root_m, found.colours, found.colour_weight, result.cost,
-        )  # fmt: skip
+        _add_cues(known, unseen_s, found, result.cost)
     return result
 
 
 def agreement(people: Cues) -> F64:
     """How far the 2D joints of each pair of people of one frame agree, float64 (M, M), 0 to 1; 0 on the diagonal."""
-    agree = _compare_2d(people, np.zeros(len(people), np.float32), people).agree
+    agree = _compare_2d(people, np.zeros(len(people.seen), np.float32), people).agree
     np.fill_diagonal(agree, 0)
     return agree
 
 
 def _compare_2d(known: Cues, unseen_s: F32, found: Cues) -> Comparison:
-    shape = len(known), len(found)
+    shape = len(known.seen), len(found.seen)
     result = Comparison(np.full(shape, np.inf), np.zeros(shape), np.zeros(shape, np.bool_))
     if result.cost.size:
-        _costs_2d(
-            known.joints_px, known.seen, known.stature_px, unseen_s,
-            found.joints_px, found.seen, found.stature_px, result.cost, result.agree, result.mirrored,
-        )  # fmt: skip
+        _costs_2d(known, unseen_s, found, result.cost, result.agree, result.mirrored)
     return result
 
 
@@ -139,32 +133,26 @@ def _likeness(
 
 
 @njit(cache=True)
-def _centre(joints: F32, seen: F32) -> tuple[float, float]:
-    total, x, y = 1e-9, 0.0, 0.0
-    for j in range(len(joints)):
-        total += seen[j]
-        x += seen[j] * joints[j, 0]
-        y += seen[j] * joints[j, 1]
-    return x / total, y / total
-
-
-@njit(cache=True)
-def _costs_2d(
-    joints: F32, seen: F32, stature: F32, unseen_s: F32,
-    new_joints: F32, new_seen: F32, new_stature: F32, cost: F64, agree: F64, mirrored: Bool,
-) -> None:  # fmt: skip
+def _costs_2d(known: Cues, unseen_s: F32, found: Cues, cost: F64, agree: F64, mirrored: Bool) -> None:
     """Fill in the 2D cost of the pairs that are near and of like size, and the agreement of all."""
+    joints, seen, new_joints, new_seen = known.joints_px, known.seen, found.joints_px, found.seen
+    centre, new_centre = np.zeros((len(joints), 2)), np.zeros((len(new_joints), 2))
+    centres(joints, seen, centre)
+    centres(new_joints, new_seen, new_centre)
     for n in range(len(joints)):
         reach = min(_REACH + _REACH_SPEED * unseen_s[n], _REACH_MAX)
-        size, drift = max(stature[n], 1e-3), _DRIFT * unseen_s[n]
+        size, drift = max(known.stature_px[n], 1e-3), _DRIFT * unseen_s[n]
         for m in range(len(new_joints)):
-            a = joints[n], seen[n], new_joints[m], new_seen[m]
-            like, tight, distance, covered, common = _likeness(*a, _SAME, size, drift)
-            if distance > 3 * _REACH_MAX:
+            apart = math.hypot(centre[n, 0] - new_centre[m, 0], centre[n, 1] - new_centre[m, 1]) / size
+            if apart > reach + 1:  # even halves of one body are not so far apart
                 continue
-            other, other_tight, other_distance, other_covered, other_common = _likeness(*a, FLIP_2D, size, drift)
+            pair = joints[n], seen[n], new_joints[m], new_seen[m]
+            like, tight, distance, covered, common = _likeness(*pair, _SAME, size, drift)
             if common >= 3:
                 agree[n, m] = tight
+            if common >= 2 and distance > reach:
+                continue
+            other, other_tight, other_distance, other_covered, other_common = _likeness(*pair, FLIP_2D, size, drift)
             if other - _MIRROR_COST > like and other_common >= common:
                 like, distance, covered, common = other - _MIRROR_COST, other_distance, other_covered, other_common
                 mirrored[n, m] = True
@@ -172,11 +160,9 @@ def _costs_2d(
                     agree[n, m] = other_tight
             base = 1 - like
             if common < 2:
-                ax, ay = _centre(joints[n], seen[n])
-                bx, by = _centre(new_joints[m], new_seen[m])
-                distance = math.hypot(ax - bx, ay - by) / size
-                base = 1 - 0.7 / (1 + distance * distance / (0.2 + drift) ** 2)
-            ratio = new_stature[m] / size
+                distance = apart
+                base = 1 - 0.7 / (1 + apart * apart / (0.2 + drift) ** 2)
+            ratio = found.stature_px[m] / size
             if distance <= reach and 1 / _SIZE_FACTOR <= ratio <= _SIZE_FACTOR:
                 cost[n, m] = base + _FRAGMENT_COST * (1 - covered)
 
@@ -222,26 +208,26 @@ def _colour_distance(colours: F32, weight: F32, new_colours: F32, new_weight: F3
 
 
 @njit(cache=True)
-def _add_cues(
-    pose: F32, trust: F32, root: F32, colours: F32, colour_weight: F32, unseen_s: F32,
-    new_pose: F32, new_trust: F32, new_root: F32, new_colours: F32, new_colour_weight: F32, cost: F64,
-) -> None:  # fmt: skip
+def _add_cues(known: Cues, unseen_s: F32, found: Cues, cost: F64) -> None:
     """Join the 3D and colour costs to the 2D cost of all possible pairs."""
     for n in range(cost.shape[0]):
-        away = unseen_s[n]
+        away, depth = unseen_s[n], known.root_m[n, 2]
+        pose_spread, depth_spread = _POSE_SPREAD + _POSE_DRIFT * away, _DEPTH_SPREAD + _DEPTH_DRIFT * away
         for m in range(cost.shape[1]):
             if not np.isfinite(cost[n, m]):
                 continue
             total, weights = _WEIGHT_2D * cost[n, m], _WEIGHT_2D
-            unlike = _pose_cost(pose[n], trust[n], new_pose[m], new_trust[m], _POSE_SPREAD + _POSE_DRIFT * away)
+            unlike = _pose_cost(known.joints_m[n], known.trust[n], found.joints_m[m], found.trust[m], pose_spread)
             if unlike >= 0:
                 total += 0.5 * _WEIGHT_3D * unlike
                 weights += 0.5 * _WEIGHT_3D
-            if root[n, 2] > 0 and new_root[m, 2] > 0:
-                relative = np.log(root[n, 2] / new_root[m, 2]) / (_DEPTH_SPREAD + _DEPTH_DRIFT * away)
+            if depth > 0 and found.root_m[m, 2] > 0:
+                relative = math.log(depth / found.root_m[m, 2]) / depth_spread
                 total += 0.5 * _WEIGHT_3D * (1 - 1 / (1 + relative * relative))
                 weights += 0.5 * _WEIGHT_3D
-            distance, evidence = _colour_distance(colours[n], colour_weight[n], new_colours[m], new_colour_weight[m])
+            distance, evidence = _colour_distance(
+                known.colours[n], known.colour_weight[n], found.colours[m], found.colour_weight[m]
+            )
             if evidence > 0:
                 lost = min(away / _COLOUR_TIME, 1.0)
                 if lost >= 1 and distance > _COLOUR_GATE:

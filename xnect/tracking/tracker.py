@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any, TypeVar
 
 import numpy as np
 
 from xnect.config import TrackingConfig
 from xnect.errors import ShapeError, SourceError
-from xnect.skeleton.joints import FLIP_2D
 from xnect.structures import (
     F32,
+    F64,
     I64,
     STATE_LOST,
     STATE_NEW,
@@ -21,18 +22,10 @@ from xnect.structures import (
     Poses,
     Tracks,
 )
-from xnect.tracking import appearance
 from xnect.tracking.cues import Cues, centres_px, observe
 from xnect.tracking.matching import agreement, assign, compare
+from xnect.tracking.memory import Memory, learn, newborn, predict
 
-#: Response of the speed estimate, and how fast the speed of a person out of sight dies away [s].
-_SPEED_TIME, _SPEED_MEMORY = 0.08, 0.4
-#: How long a joint that is hidden while its person is seen is still expected where it was [s].
-_JOINT_MEMORY = 0.5
-#: Response of the running means of size and depth, and of colours [s].
-_SIZE_TIME, _COLOUR_TIME = 0.3, 1.0
-#: People nearer to each other than this [body heights] hide each other: their colours are not learnt.
-_CROWDED = 0.3
 #: A detection with fewer joints than this, so near [body heights] to somebody just found, is a stray part of theirs.
 _STRAY_JOINTS, _STRAY_REACH = 5, 0.5
 #: Handicap in the matching of people just found against those known for long, and how long it lasts [s].
@@ -41,6 +34,8 @@ _YOUNG_COST, _YOUNG_TIME = 0.12, 1.0
 _UNCONFIRMED_KEEP, _UNCONFIRMED_FRAMES = 0.2, 2
 #: A lost person is kept for at least so many frames, whatever the frame rate.
 _KEEP_FRAMES = 3
+
+_Arrays = TypeVar("_Arrays", Cues, Memory)
 
 
 class Tracker:
@@ -62,13 +57,7 @@ class Tracker:
 
     def _forget(self) -> None:
         self._cues = observe(Detections.empty(), Poses.empty(), None)
-        self._speed = np.zeros((0, 2), np.float32)
-        self._ids = np.zeros(0, np.int64)
-        self._hits = np.zeros(0, np.int64)
-        self._missed = np.zeros(0, np.int64)
-        self._unseen_s = np.zeros(0, np.float32)
-        self._age_s = np.zeros(0, np.float32)
-        self._confirmed = np.zeros(0, np.bool_)
+        self._memory = newborn(np.zeros(0, np.int64), False)
 
     def __call__(self, detections: Detections, poses: Poses, image_bgr: U8 | None, timestamp_s: float) -> Tracks:
         """Find the people of one frame among those known.
@@ -89,29 +78,39 @@ class Tracker:
         if len(poses) != len(detections):
             raise ShapeError(f"{len(detections)} detections but {len(poses)} poses: one pose per detection expected")
         step = self._advance_clock(timestamp_s)
-        self._predict(step)
+        predict(self._cues, self._memory, step)
         found = observe(detections, poses, image_bgr if self._config.appearance else None)
         rows = self._without_duplicates(found, detections.score)
-        found = found.take(rows)
-        pairs = compare(self._cues, self._unseen_s, found)
-        young = _YOUNG_COST * np.exp(-self._age_s / _YOUNG_TIME)
+        if len(rows) < len(detections):
+            found = _taken(found, rows)
+        else:
+            rows = np.arange(len(rows))
+        pairs = compare(self._cues, self._memory.unseen_s, found)
+        young = _YOUNG_COST * np.exp(-self._memory.age_s / _YOUNG_TIME)
         known, new = assign(pairs.cost + young[:, None], self._config.max_cost)
-        self._update(known, found.take(new), pairs.mirrored[known, new], step)
-        row = np.full(len(self._ids), -1, np.int64)
+        distances = _distances(found)
+        learn(
+            self._cues,
+            self._memory,
+            known,
+            found,
+            new,
+            pairs.mirrored[known, new],
+            distances.min(1, initial=np.inf),
+            step,
+        )
+        np.greater_equal(self._memory.hits, self._config.confirm_frames, out=self._memory.confirmed)
+        row = np.full(len(self._memory.ids), -1, np.int64)
         row[known] = rows[new]
-
         free = np.ones(len(rows), np.bool_)
         free[new] = False
-        if len(known):  # a fragment that lies where somebody just found is expected to have these joints
-            free &= pairs.agree[known].max(0) <= self._config.duplicate_similarity
-            few = (found.seen > 0).sum(1) < _STRAY_JOINTS
-            if (free & few).any():
-                near = _distances(found, found.take(new)) < _STRAY_REACH
-                free &= ~(few & near.any(1))
-        row = np.concatenate([row, self._add(found.take(free), rows[free])])
+        if free.any():
+            strangers = self._strangers(found, pairs.agree[known], distances[:, new], free, detections.score[rows])
+            self._take_in(_taken(found, strangers))
+            row = np.concatenate([row, rows[strangers]])
         row = row[self._drop()]
-        state = np.where(row < 0, STATE_LOST, np.where(self._confirmed, STATE_TRACKED, STATE_NEW)).astype(np.int64)
-        return Tracks(self._ids.copy(), row, state)
+        state = np.where(row < 0, STATE_LOST, np.where(self._memory.confirmed, STATE_TRACKED, STATE_NEW))
+        return Tracks(self._memory.ids.copy(), row, state.astype(np.int64))
 
     def _advance_clock(self, timestamp_s: float) -> float:
         """Time since the last frame [s]; forgets everybody where the source has jumped."""
@@ -130,91 +129,78 @@ class Tracker:
         self._usual_step_s += (0.2 if self._usual_step_s else 1.0) * (step - self._usual_step_s)
         return step
 
-    def _predict(self, step: float) -> None:
-        """Move everybody to where they are expected now."""
-        self._cues.joints_px = (self._cues.joints_px + step * self._speed[:, None]).astype(np.float32)
-        lost = self._missed > 0
-        self._speed = (self._speed * np.where(lost, math.exp(-step / _SPEED_MEMORY), 1)[:, None]).astype(np.float32)
-        self._unseen_s = (self._unseen_s + np.float32(step)).astype(np.float32)
-        self._age_s = (self._age_s + np.float32(step)).astype(np.float32)
-        self._missed = self._missed + 1
-
     def _without_duplicates(self, found: Cues, score: F32) -> I64:
-        """Rows of the detections, without those that are another one's duplicate, in an order of their own."""
-        worth = score * found.seen.sum(1)
-        order = np.lexsort((found.joints_px[:, :, 1].sum(1), found.joints_px[:, :, 0].sum(1), -worth))
-        same = agreement(found)[np.ix_(order, order)] > self._config.duplicate_similarity
-        same |= same.T
-        keep = np.ones(len(order), np.bool_)
-        for i in np.flatnonzero(np.triu(same).any(0)):  # rare: only people with a better double before them
-            keep[i] = not (same[:i, i] & keep[:i]).any()
-        return order[keep].astype(np.int64)
+        """Rows of the detections, ascending, without those that double a better one."""
+        same = agreement(found) > self._config.duplicate_similarity
+        keep = np.ones(len(score), np.bool_)
+        if same.any():
+            same |= same.T
+            order = _best_first(found, score)
+            for i, row in enumerate(order):  # rare, and few people
+                better = order[:i]
+                keep[row] = not (same[row, better] & keep[better]).any()
+        return np.flatnonzero(keep)
 
-    def _update(self, known: I64, found: Cues, mirrored: Bool, step: float) -> None:
-        """Learn from this frame's people ``found`` what the people ``known``, row for row, look like now."""
-        if not len(known):
-            return
-        old = self._cues.take(known)
-        old.joints_px[mirrored] = old.joints_px[mirrored][:, FLIP_2D]
-        old.seen[mirrored] = old.seen[mirrored][:, FLIP_2D]
-        away = self._unseen_s[known]
-        common = (old.seen * found.seen)[..., None]
-        moved = (common * (found.joints_px - old.joints_px)).sum(1) / np.maximum(common.sum(1), 1e-6)
-        share = 1 - np.exp(-away / _SPEED_TIME)
-        self._speed[known] += (share / np.maximum(away, 1e-3))[:, None] * moved
+    def _strangers(self, found: Cues, agree: F64, distances: F64, free: Bool, score: F32) -> I64:
+        """Which of the free rows are new people, best first.
 
-        expected = old.joints_px + moved[:, None]
-        visible = found.seen > 0
-        found.joints_px = np.where(visible[..., None], found.joints_px, expected).astype(np.float32)
-        faded = old.seen * math.exp(-step / _JOINT_MEMORY)
-        found.seen = np.where(visible, found.seen, np.where(faded > 0.05, faded, 0)).astype(np.float32)
+        Args:
+            found: This frame's people.
+            agree: (K, M), how far the joints of those just recognised agree with each.
+            distances: (M, K), how far each is from the detections of those just recognised [body heights].
+            free: bool (M,), not recognised.
+            score: (M,).
+        """
+        if len(agree):  # a part that lies where somebody just recognised is expected to have it is theirs
+            free = free & (agree.max(0) <= self._config.duplicate_similarity)
+            few = (found.seen > 0).sum(1) < _STRAY_JOINTS
+            free &= ~(few & (distances < _STRAY_REACH).any(1))
+        order = _best_first(found, score)
+        return order[free[order]]
 
-        share = (1 - np.exp(-away / _SIZE_TIME)).astype(np.float32)
-        found.stature_px = old.stature_px + share * (found.stature_px - old.stature_px)
-        known_depth = (old.root_m[:, 2] > 0) & (found.root_m[:, 2] > 0)
-        share_depth = np.where(known_depth, share, found.root_m[:, 2] > 0)[:, None]
-        found.root_m = (old.root_m + share_depth * (found.root_m - old.root_m)).astype(np.float32)
-        apart = _distances(found, found)
-        np.fill_diagonal(apart, np.inf)
-        rate = (1 - np.exp(-away / _COLOUR_TIME)) * (apart.min(1) >= _CROWDED)
-        found.colours, found.colour_weight = appearance.blend(
-            old.colours, old.colour_weight, found.colours, found.colour_weight, rate.astype(np.float32)
-        )
-        self._cues.put(known, found)
-        self._hits[known] += 1
-        self._confirmed[known] |= self._hits[known] >= self._config.confirm_frames
-        self._unseen_s[known] = 0
-        self._missed[known] = 0
+    def _take_in(self, people: Cues) -> None:
+        """Remember people who are not known yet, with ids in their order."""
+        ids = np.arange(self._next_id, self._next_id + len(people.seen))
+        self._next_id += len(ids)
+        born = newborn(ids, self._config.confirm_frames <= 1)
+        self._cues = _joined(self._cues, people)
+        self._memory = _joined(self._memory, born)
 
-    def _add(self, people: Cues, rows: I64) -> I64:
-        """Take people in who are not known yet; returns their detection rows, in the order of their new ids."""
-        count = len(people)
-        if count:
-            self._cues = self._cues.joined(people)
-            self._speed = np.concatenate([self._speed, np.zeros((count, 2), np.float32)])
-            self._ids = np.concatenate([self._ids, np.arange(self._next_id, self._next_id + count)])
-            self._hits = np.concatenate([self._hits, np.ones(count, np.int64)])
-            self._missed = np.concatenate([self._missed, np.zeros(count, np.int64)])
-            self._unseen_s = np.concatenate([self._unseen_s, np.zeros(count, np.float32)])
-            self._age_s = np.concatenate([self._age_s, np.zeros(count, np.float32)])
-            self._confirmed = np.concatenate([self._confirmed, np.full(count, self._config.confirm_frames <= 1)])
-            self._next_id += count
-        return rows
-
-    def _drop(self) -> np.ndarray:
+    def _drop(self) -> Bool:
         """Forget those lost for too long; returns the mask of those who stay."""
-        keep_s = np.where(self._confirmed, self._config.keep_s, min(_UNCONFIRMED_KEEP, self._config.keep_s))
-        frames = np.where(self._confirmed, _KEEP_FRAMES, _UNCONFIRMED_FRAMES)
-        stay = (self._unseen_s <= keep_s) | (self._missed < frames)
+        memory = self._memory
+        keep_s = np.where(memory.confirmed, self._config.keep_s, min(_UNCONFIRMED_KEEP, self._config.keep_s))
+        frames = np.where(memory.confirmed, _KEEP_FRAMES, _UNCONFIRMED_FRAMES)
+        stay: Bool = (memory.unseen_s <= keep_s) | (memory.missed < frames)
         if not stay.all():
-            self._cues = self._cues.take(stay)
-            self._speed, self._ids, self._hits = self._speed[stay], self._ids[stay], self._hits[stay]
-            self._missed, self._unseen_s = self._missed[stay], self._unseen_s[stay]
-            self._age_s, self._confirmed = self._age_s[stay], self._confirmed[stay]
+            self._cues = _taken(self._cues, stay)
+            self._memory = _taken(memory, stay)
         return stay
 
 
-def _distances(people: Cues, others: Cues) -> np.ndarray:
-    """Distance between the middles of each of ``people`` and each of ``others``, (N, M) [body heights of the other]."""
-    apart = centres_px(people.joints_px, people.seen)[:, None] - centres_px(others.joints_px, others.seen)[None]
-    return np.hypot(apart[..., 0], apart[..., 1]) / others.stature_px
+def _taken(arrays: _Arrays, rows: np.ndarray) -> _Arrays:
+    """A copy of some rows (numbers or a mask) of all arrays."""
+    columns: tuple[Any, ...] = arrays
+    return type(arrays)(*(a[rows] for a in columns))
+
+
+def _joined(first: _Arrays, second: _Arrays) -> _Arrays:
+    """The rows of both."""
+    pairs: Any = zip(first, second)
+    return type(first)(*(np.concatenate(pair) for pair in pairs))
+
+
+def _best_first(people: Cues, score: F32) -> I64:
+    """Rows by worth, then place, so that the order of the detections does not matter."""
+    worth = score * people.seen.sum(1)
+    centre = centres_px(people.joints_px, people.seen)
+    return np.lexsort((centre[:, 1], centre[:, 0], -worth)).astype(np.int64)
+
+
+def _distances(people: Cues) -> F64:
+    """Distance between the middles of each two people [body heights of the second], infinite on the diagonal."""
+    centre = centres_px(people.joints_px, people.seen)
+    apart = centre[:, None] - centre[None]
+    distance = np.hypot(apart[..., 0], apart[..., 1]) / people.stature_px
+    np.fill_diagonal(distance, np.inf)
+    return distance

@@ -47,13 +47,19 @@ def test_outside_the_picture_there_is_no_evidence(scene, walker, shift):
 def test_blend_learns_unknown_parts_at_once_and_keeps_hidden_ones(scene, walker):
     (red, _), _ = filmed(scene, walker, shirt=(40, 40, 200))
     (green, _), _ = filmed(scene, walker, shirt=(40, 200, 40))
-    one, none = np.ones((1, 6), np.float32), np.zeros((1, 6), np.float32)
-    rate = np.array([0.1], np.float32)
-    assert np.allclose(blend(red * 0, none, green, one, rate * 0)[0], green)
-    kept, weight = blend(red, one, green, none, rate)
+    red, green = red[0], green[0]
+    one, none = np.ones(6, np.float32), np.zeros(6, np.float32)
+
+    def blended(old, old_weight, new, new_weight, rate):
+        old, old_weight = old.copy(), old_weight.copy()
+        blend(old, old_weight, new, new_weight, rate)
+        return old, old_weight
+
+    assert np.allclose(blended(red * 0, none, green, one, 0.0)[0], green)
+    kept, weight = blended(red, one, green, none, 0.1)
     assert np.allclose(kept, red)
     assert np.allclose(weight, 1)
-    mixed, _ = blend(red, one, green, one, rate)
+    mixed, _ = blended(red, one, green, one, 0.1)
     assert np.allclose(mixed**2, 0.9 * red**2 + 0.1 * green**2, atol=1e-6)
 
 
