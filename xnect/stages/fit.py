@@ -19,7 +19,7 @@ from xnect.geometry import camera_from_fov, matrix_from_quaternion, unproject
 from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D
 from xnect.skeleton.kinematics import SKELETON
 from xnect.skeleton.limits import clamp
-from xnect.skeleton.proportions import ProportionEstimator, pose_scale
+from xnect.skeleton.proportions import AVERAGE_HEIGHT_M, ProportionEstimator, pose_scale
 from xnect.stages.fit_solver import Priors, Targets, minimise
 from xnect.stages.fit_start import LEAST_DEPTH_M, body_from_pose, root_from_image
 from xnect.stages.fit_state import FACING_CAMERA, PersonStates
@@ -28,6 +28,8 @@ from xnect.structures import F64, I64, Bodies, Bool, Camera, Detections, Poses, 
 
 #: Expected error of a joint of full confidence: Stage II's, and a 2D joint's in the plane through the person [m].
 ERROR_3D_M, ERROR_2D_M = 0.05, 0.015
+#: Weight of the depth of Stage II's joints, relative to that sideways, where it is surer.
+DEPTH_3D = 0.5
 #: Distances beyond which a joint counts as wrong and stops pulling [m].
 OUTLIER_3D_M, OUTLIER_2D_M = 0.25, 0.09
 #: Standard deviations of the angles about rest, and about the range that people use most [rad].
@@ -121,6 +123,7 @@ class SkeletonFitter:
             SKELETON.rest_rad.copy(),
             1 / OBSERVED_RAD**2,
             1 / REST_RAD**2,
+            DEPTH_3D,
             OUTLIER_3D_M**2,
             OUTLIER_2D_M**2,
         )
@@ -226,6 +229,10 @@ class SkeletonFitter:
         self._bones.update(rows, joints, trust)
         offsets = self._bones.offsets_m(rows)
         scale = pose_scale(joints, offsets, trust)
+        # Stage II draws poses of 1.70 m, too short where it is unsure and mostly in depth: of a small deviation from
+        # the size this implies only half is believed, or people would be put too far away
+        expected = (self._config.height_m or AVERAGE_HEIGHT_M) / AVERAGE_HEIGHT_M
+        scale /= np.clip(np.sqrt(scale / expected), 0.9, 1.1)
         guess = np.nan_to_num(poses.root_m[people].astype(np.float64), posinf=0.0, neginf=0.0) * scale[:, None]
         _keep_in_view(guess)
         sure = np.clip(np.nan_to_num(detections.confidence[people].astype(np.float64)), 0.0, 1.0)

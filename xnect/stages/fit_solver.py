@@ -70,6 +70,7 @@ class Priors(NamedTuple):
         limits_rad, observed_rad, rest_rad: Ranges of the angles, float64 (ANGLES, 2), (ANGLES, 2), (ANGLES,).
         weight_observed: Weight of being outside of the observed range [1/rad^2].
         weight_rest: Weight of the distance from rest [1/rad^2].
+        depth_3d: Weight of the depth of 3D targets, relative to that sideways.
         outlier_3d_m2, outlier_2d_m2: Squared distance beyond which a joint stops pulling [m^2].
     """
 
@@ -78,6 +79,7 @@ class Priors(NamedTuple):
     rest_rad: F64
     weight_observed: float
     weight_rest: float
+    depth_3d: float
     outlier_3d_m2: float
     outlier_2d_m2: float
 
@@ -112,7 +114,8 @@ def _energy(i: int, targets: Targets, priors: Priors, root: F64, rotation: F64, 
         if w3 > 0.0:
             s = 0.0
             for k in range(3):
-                s += (points[p, k] - points[0, k] - targets.joints_m[i, p, k]) ** 2
+                square = (points[p, k] - points[0, k] - targets.joints_m[i, p, k]) ** 2
+                s += square if k < 2 else priors.depth_3d * square
             total += w3 * _robust(s, priors.outlier_3d_m2)
         if w2 > 0.0:
             z = points[p, 2]
@@ -138,11 +141,11 @@ def _energy(i: int, targets: Targets, priors: Priors, root: F64, rotation: F64, 
 
 
 @njit(cache=True)
-def _add_point(p: int, root: F64, weight: float, force: F64, image: F64, work: _Work) -> None:
+def _add_point(p: int, root: F64, weight: F64, force: F64, image: F64, work: _Work) -> None:
     """Add one point's share to gradient and Hessian.
 
-    ``weight`` is that of its root-relative 3D term (a multiple of the identity), ``image`` the 3 x 3 matrix of its 2D
-    term, of which alone the root's position knows; ``force`` the gradient by the point of both together.
+    ``weight`` (3,) is the diagonal of its root-relative 3D term, ``image`` the 3 x 3 matrix of its 2D term, of which
+    alone the root's position knows; ``force`` the gradient by the point of both together.
     """
     hessian, gradient, lever, pull = work.hessian, work.gradient, work.lever, work.pull
     points, axes = work.points, work.axes
@@ -162,23 +165,24 @@ def _add_point(p: int, root: F64, weight: float, force: F64, image: F64, work: _
         for a in range(3):
             share = image[a, 0] * lever[k, 0] + image[a, 1] * lever[k, 1] + image[a, 2] * lever[k, 2]
             hessian[row, a] += share
-            pull[a] = share + weight * lever[k, a]
+            pull[a] = share + weight[a] * lever[k, a]
         for m in range(k + 1):
             column = 3 + m if m < 3 else 6 + CHAIN[p, m - 3]
             hessian[row, column] += pull[0] * lever[m, 0] + pull[1] * lever[m, 1] + pull[2] * lever[m, 2]
 
 
 @njit(cache=True)
-def _body_term(i: int, p: int, targets: Targets, outlier: float, points: F64, force: F64) -> float:
-    """Half gradient of a point's 3D term into ``force``; returns its weight."""
-    weight, square = targets.weight_3d[i, p], 0.0
+def _body_term(i: int, p: int, targets: Targets, priors: Priors, points: F64, force: F64, weight: F64) -> None:
+    """Half gradient of a point's 3D term into ``force``, the diagonal of its Hessian by the point into ``weight``."""
+    square = 0.0
     for k in range(3):
         force[k] = points[p, k] - points[0, k] - targets.joints_m[i, p, k]
-        square += force[k] ** 2
-    weight /= (1.0 + square / outlier) ** 2
+        weight[k] = 1.0 if k < 2 else priors.depth_3d
+        square += weight[k] * force[k] ** 2
+    factor = targets.weight_3d[i, p] / (1.0 + square / priors.outlier_3d_m2) ** 2
     for k in range(3):
-        force[k] *= weight
-    return weight
+        weight[k] *= factor
+        force[k] *= weight[k]
 
 
 @njit(cache=True)
@@ -212,11 +216,11 @@ def _linearise(i: int, targets: Targets, priors: Priors, root: F64, rotation: F6
         gradient[k] = 0.0
         for m in range(k + 1):
             hessian[k, m] = 0.0
-    force, pull, image = np.empty(3), np.empty(3), np.empty((3, 3))
+    force, pull, weight, image = np.empty(3), np.empty(3), np.empty(3), np.empty((3, 3))
     for p in range(POINTS):
         if targets.weight_3d[i, p] <= 0.0 and targets.weight_2d[i, p] <= 0.0:
             continue
-        weight = _body_term(i, p, targets, priors.outlier_3d_m2, points, force)
+        _body_term(i, p, targets, priors, points, force, weight)
         _image_term(i, p, targets, priors.outlier_2d_m2, points, pull, image)
         for a in range(3):
             gradient[a] += pull[a]

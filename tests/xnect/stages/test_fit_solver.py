@@ -24,7 +24,7 @@ from xnect.stages.fit_tree import (
 )
 
 PRIORS = Priors(
-    SKELETON.limits_rad.copy(), SKELETON.observed_rad.copy(), SKELETON.rest_rad.copy(), 4.0, 0.1, 0.4**2, 0.15**2
+    SKELETON.limits_rad.copy(), SKELETON.observed_rad.copy(), SKELETON.rest_rad.copy(), 4.0, 0.1, 0.6, 0.4**2, 0.15**2
 )
 FREE = PRIORS._replace(weight_observed=0.0, weight_rest=0.0)
 
@@ -147,7 +147,8 @@ def test_hessian_is_the_jacobians_square_where_residuals_vanish():
     _, hessian = linearised(targets, FREE, body[:3])
     derivative = jacobian(body[0][0], body[1][0], body[2][0], body[3][0])
     derivative = derivative - derivative[:1]  # relative to the root
-    want = np.einsum("p,pik,pil->kl", targets.weight_3d[0], derivative, derivative)
+    share = np.array([1.0, 1.0, FREE.depth_3d])
+    want = np.einsum("p,i,pik,pil->kl", targets.weight_3d[0], share, derivative, derivative)
     assert np.abs(hessian - want).max() < 1e-9 * np.abs(want).max()
 
 
