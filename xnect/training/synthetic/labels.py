@@ -132,7 +132,7 @@ def _projected(points: np.ndarray, camera: PlacedCamera) -> np.ndarray:
 
 
 def _box(camera: PlacedCamera, mesh: Mesh) -> np.ndarray:
-    points = camera.view(mesh.vertices_m[::4])
+    points = camera.view(mesh.vertices_m[::8])
     points = points[points[:, 2] > 0.05]
     if not len(points):
         return np.zeros(4)

@@ -25,7 +25,7 @@ def ground_occlusion(spheres: np.ndarray, corner: np.ndarray, step: float, out: 
             out[j, i] = free
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def _occluded(occlusion: np.ndarray, corner: np.ndarray, step: float, x: float, z: float) -> float:
     """Bilinear look into ``ground_occlusion``'s map; 1 outside."""
     u, v = (x - corner[0]) / step, (z - corner[1]) / step
@@ -37,7 +37,7 @@ def _occluded(occlusion: np.ndarray, corner: np.ndarray, step: float, x: float, 
     return (1 - b) * top + b * ((1 - a) * occlusion[j + 1, i] + a * occlusion[j + 1, i + 1])
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def _arrives(
     to_map: np.ndarray, nearest: np.ndarray, spread: float, bias: float, x: float, y: float, z: float
 ) -> float:
@@ -51,7 +51,7 @@ def _arrives(
     )  # fmt: skip
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def _leaves_box(eye: np.ndarray, d: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, int]:
     """How far along a ray from inside a box its wall is, and the axis that the wall is across."""
     best, axis = 1e30, 0
@@ -63,7 +63,7 @@ def _leaves_box(eye: np.ndarray, d: np.ndarray, low: np.ndarray, high: np.ndarra
     return best, axis
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def _panel_at(panels: np.ndarray, side: int, u: float, v: float) -> tuple[int, float, float, float]:
     """The panel at a place of a wall (-1 = none), where on it (0 to 1 each), and how far from its rim [m]."""
     for n in range(len(panels)):
@@ -74,7 +74,7 @@ def _panel_at(panels: np.ndarray, side: int, u: float, v: float) -> tuple[int, f
     return -1, 0.0, 0.0, 0.0
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def _panel_colour(
     panels: np.ndarray, levels: np.ndarray, n: int, texels: np.ndarray, a: float, b: float, rim: float
 ) -> tuple[float, float, float, float]:
@@ -86,7 +86,7 @@ def _panel_colour(
     return red, green, blue, panels[n, 5]
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def _corner_light(p: np.ndarray, low: np.ndarray, high: np.ndarray, axis: int) -> float:
     """Rooms are darker where two walls meet."""
     light = 1.0
@@ -97,7 +97,7 @@ def _corner_light(p: np.ndarray, low: np.ndarray, high: np.ndarray, axis: int) -
     return light
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def _level(levels: np.ndarray, row: int, footprint: float) -> int:
     """The mip level of a texture with about one texel for a footprint given in its repeats."""
     level, size = 0, levels[row, 0, 1] * footprint
@@ -107,7 +107,7 @@ def _level(levels: np.ndarray, row: int, footprint: float) -> int:
     return level
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def _wall_axes(p: np.ndarray, axis: int) -> tuple[float, float]:
     """Coordinates of a point along the wall across ``axis``."""
     if axis == 0:
@@ -189,6 +189,20 @@ def paint_room(
 
 
 @njit(cache=True, fastmath=True)
+def _angle(y: float, x: float) -> float:
+    """atan2 to 1e-4 rad, which is a thirtieth of a panorama's pixel, at a fifth of its cost."""
+    ax, ay = abs(x), abs(y)
+    z = min(ax, ay) / max(max(ax, ay), 1e-12)
+    s = z * z
+    angle = z * (0.999866 + s * (-0.3302995 + s * (0.180141 + s * (-0.085133 + s * 0.0208351))))
+    if ay > ax:
+        angle = np.pi / 2 - angle
+    if x < 0:
+        angle = np.pi - angle
+    return angle if y >= 0 else -angle
+
+
+@njit(cache=True, fastmath=True)
 def paint_panorama(
     image: np.ndarray, unseen: np.ndarray, ray: np.ndarray, eye: np.ndarray, level: np.ndarray, yaw: float, gain: float,
     view_height: float, radius: float, ground: np.ndarray, ground_tint: np.ndarray, ground_radius: float,
@@ -240,9 +254,8 @@ def paint_panorama(
             t = min(t, floor)
             px, py, pz = eye[0] + t * dx, eye[1] + t * dy, eye[2] + t * dz
             qx, qy, qz = px, py - view_height, pz
-            q = np.sqrt(qx * qx + qy * qy + qz * qz)
-            u = np.arctan2(qx, -qz) / (2 * np.pi) + 0.5 + yaw
-            v = np.arccos(min(1.0, max(-1.0, qy / q))) / np.pi
+            u = _angle(qx, -qz) / (2 * np.pi) + 0.5 + yaw
+            v = _angle(np.sqrt(qx * qx + qz * qz), qy) / np.pi
             v = min(max(v, 1.0 / level[2]), 1 - 1.0 / level[2])
             red, green, blue = bilinear(texels, level[0], level[1], level[2], u, 1 - v)
             red, green, blue = gain * red * red, gain * green * green, gain * blue * blue

@@ -6,6 +6,8 @@ sample (i, j) of a picture drawn at ``scale`` samples a pixel lies at pixel ((i 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -41,7 +43,7 @@ def to_screen(
             out[i, 0], out[i, 1], out[i, 2] = 0, 0, 0
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def _opaque(
     texels: np.ndarray, first: int, width: int, height: int, uv: np.ndarray, uv_index: np.ndarray, f: int, b: float,
     c: float,
@@ -55,53 +57,14 @@ def _opaque(
     return texels[first + y * width + x, 3] >= 128
 
 
-@njit(cache=True, fastmath=True, inline="always")
-def _fill_front(
-    screen: np.ndarray, ia: int, ib: int, ic: int, f: int, cull: bool, alpha: bool, bias: float, first: int,
-    wide: int, high: int, texels: np.ndarray, uv: np.ndarray, uv_index: np.ndarray, inv_depth: np.ndarray,
-    owner: np.ndarray, spot: np.ndarray,
-) -> None:  # fmt: skip
-    """A face wholly in front of the camera: weights by areas on the screen, made perspective by 1/z.
-
-    Elements are read one by one: a row taken as a view would cost more than the whole face.
-    """
-    height, width = inv_depth.shape
-    ax, ay = float(screen[ia, 0]), float(screen[ia, 1])
-    bx, by = float(screen[ib, 0]) - ax, float(screen[ib, 1]) - ay
-    cx, cy = float(screen[ic, 0]) - ax, float(screen[ic, 1]) - ay
-    x0 = max(0, int(np.ceil(ax + min(0.0, bx, cx))))
-    x1 = min(width - 1, int(np.floor(ax + max(0.0, bx, cx))))
-    if x1 < x0:
-        return
-    y0 = max(0, int(np.ceil(ay + min(0.0, by, cy))))
-    y1 = min(height - 1, int(np.floor(ay + max(0.0, by, cy))))
-    area = bx * cy - cx * by
-    # y points down: what faces the camera turns the other way
-    if y1 < y0 or abs(area) < 1e-9 or (cull and area > 0):
-        return
-    za, zb, zc = float(screen[ia, 2]), float(screen[ib, 2]), float(screen[ic, 2])
-    inverse = 1.0 / area
-    bdx, bdy, cdx, cdy = cy * inverse, -cx * inverse, -by * inverse, bx * inverse
-    dx0 = x0 - ax
-    for y in range(y0, y1 + 1):
-        dy = y - ay
-        wb, wc = dx0 * bdx + dy * bdy - bdx, dx0 * cdx + dy * cdy - cdx
-        for x in range(x0, x1 + 1):
-            wb += bdx
-            wc += cdx
-            if wb < 0 or wc < 0 or wb + wc > 1:
-                continue
-            pb, pc = wb * zb, wc * zc
-            iz = (1.0 - wb - wc) * za + pb + pc
-            near = iz * (1.0 + bias * iz)
-            if near <= inv_depth[y, x]:
-                continue
-            b, c = pb / iz, pc / iz
-            if alpha and not _opaque(texels, first, wide, high, uv, uv_index, f, b, c):
-                continue
-            inv_depth[y, x] = near
-            owner[y, x] = f
-            spot[y, x, 0], spot[y, x, 1] = b, c
+@njit(cache=True, fastmath=True)
+def _clip(weight: Any, step: Any, low: Any, high: Any) -> tuple[Any, Any]:
+    """Where in low .. high a weight that grows by ``step`` is not negative (high < low: nowhere)."""
+    if step > 0:
+        return max(low, -weight / step), high
+    if step < 0:
+        return low, min(high, -weight / step)
+    return low, high if weight >= 0 else low - np.float32(1)
 
 
 @njit(cache=True, fastmath=True)
@@ -110,7 +73,10 @@ def fill(
     cull: np.ndarray, alpha: np.ndarray, bias: np.ndarray, picture: np.ndarray, texels: np.ndarray,
     inv_depth: np.ndarray, owner: np.ndarray, spot: np.ndarray,
 ) -> None:  # fmt: skip
-    """Draw all faces into the buffers.
+    """Draw all faces that are wholly in front of the camera into the buffers.
+
+    The samples of a row are found by arithmetic, not by trying each: a wrong guess at every edge costs more. It is
+    one function, since handing over this many arrays for each face would cost as much as drawing it.
 
     Args:
         screen: float32 (N, 6) of ``to_screen``.
@@ -127,18 +93,55 @@ def fill(
         owner: int32 (H, W), face seen, EMPTY = none; written.
         spot: float32 (H, W, 2), weights of the face's second and third corner; written.
     """
+    height, width = inv_depth.shape
+    one = np.float32(1)  # a plain 1 would make double precision of it all
     for f in range(len(faces)):
-        ia, ib, ic = faces[f, 0], faces[f, 1], faces[f, 2]
+        ia, ib, ic, m = faces[f, 0], faces[f, 1], faces[f, 2], material[f]
         za, zb, zc = screen[ia, 2], screen[ib, 2], screen[ic, 2]
         if za == 0 or zb == 0 or zc == 0:
-            if za > 0 or zb > 0 or zc > 0:
-                _fill_crossing(screen, faces[f], f, inv_depth, owner, spot)
             continue
-        m = material[f]
-        _fill_front(
-            screen, ia, ib, ic, f, cull[m], alpha[m], bias[m], picture[m, 0], picture[m, 1], picture[m, 2], texels, uv,
-            uv_index, inv_depth, owner, spot,
-        )  # fmt: skip
+        ax, ay = screen[ia, 0], screen[ia, 1]
+        bx, by, cx, cy = screen[ib, 0], screen[ib, 1], screen[ic, 0], screen[ic, 1]
+        x0, x1 = max(0, int(np.ceil(min(ax, bx, cx)))), min(width - 1, int(np.floor(max(ax, bx, cx))))
+        y0, y1 = max(0, int(np.ceil(min(ay, by, cy)))), min(height - 1, int(np.floor(max(ay, by, cy))))
+        bx, by, cx, cy = bx - ax, by - ay, cx - ax, cy - ay
+        area = bx * cy - cx * by
+        # y points down: what faces the camera turns the other way
+        if x1 < x0 or y1 < y0 or abs(area) < 1e-9 or (cull[m] and area > 0):
+            continue
+        inverse, left, over = one / area, np.float32(x0) - ax, np.float32(x1 - x0)
+        bdx, bdy, cdx, cdy = cy * inverse, -cx * inverse, -by * inverse, bx * inverse
+        zdb, zdc = zb - za, zc - za
+        zdx, front, tested = zdb * bdx + zdc * cdx, bias[m], alpha[m]
+        for y in range(y0, y1 + 1):
+            down = np.float32(y) - ay
+            wb0, wc0 = left * bdx + down * bdy, left * cdx + down * cdy
+            low, last = _clip(wb0, bdx, np.float32(0), over)
+            low, last = _clip(wc0, cdx, low, last)
+            low, last = _clip(one - wb0 - wc0, -bdx - cdx, low, last)
+            iz0 = za + wb0 * zdb + wc0 * zdc
+            for k in range(int(np.ceil(low)), int(np.floor(last)) + 1):
+                n, x = np.float32(k), x0 + k
+                iz = iz0 + n * zdx
+                near = iz * (one + front * iz)
+                if near <= inv_depth[y, x]:
+                    continue
+                b, c = (wb0 + n * bdx) * zb / iz, (wc0 + n * cdx) * zc / iz
+                if tested and not _opaque(texels, picture[m, 0], picture[m, 1], picture[m, 2], uv, uv_index, f, b, c):
+                    continue
+                inv_depth[y, x], owner[y, x] = near, f
+                spot[y, x, 0], spot[y, x, 1] = b, c
+
+
+@njit(cache=True, fastmath=True)
+def fill_crossing(
+    screen: np.ndarray, faces: np.ndarray, inv_depth: np.ndarray, owner: np.ndarray, spot: np.ndarray
+) -> None:
+    """Draw the faces that are partly behind the camera; arguments as for ``fill``."""
+    for f in range(len(faces)):
+        za, zb, zc = screen[faces[f, 0], 2], screen[faces[f, 1], 2], screen[faces[f, 2], 2]
+        if (za == 0 or zb == 0 or zc == 0) and (za > 0 or zb > 0 or zc > 0):
+            _fill_crossing(screen, faces[f], f, inv_depth, owner, spot)
 
 
 @njit(cache=True, fastmath=True)
@@ -192,25 +195,29 @@ def _fill_crossing(
 def fill_shadow(light: np.ndarray, faces: np.ndarray, nearest: np.ndarray) -> None:
     """Height towards the light of the topmost surface: light (N, 3) texel x, y and height -> ``nearest`` (S, S)."""
     height, width = nearest.shape
+    one = np.float32(1)
     for f in range(len(faces)):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         ax, ay, top = light[i, 0], light[i, 1], light[i, 2]
-        bx, by, cx, cy = light[j, 0] - ax, light[j, 1] - ay, light[k, 0] - ax, light[k, 1] - ay
+        bx, by, cx, cy = light[j, 0], light[j, 1], light[k, 0], light[k, 1]
+        x0, x1 = max(0, int(np.ceil(min(ax, bx, cx)))), min(width - 1, int(np.floor(max(ax, bx, cx))))
+        y0, y1 = max(0, int(np.ceil(min(ay, by, cy)))), min(height - 1, int(np.floor(max(ay, by, cy))))
+        bx, by, cx, cy = bx - ax, by - ay, cx - ax, cy - ay
         area = bx * cy - cx * by
         if abs(area) < 1e-9:
             continue
-        x0 = max(0, int(np.ceil(ax + min(np.float32(0), bx, cx))))
-        x1 = min(width - 1, int(np.floor(ax + max(np.float32(0), bx, cx))))
-        y0 = max(0, int(np.ceil(ay + min(np.float32(0), by, cy))))
-        y1 = min(height - 1, int(np.floor(ay + max(np.float32(0), by, cy))))
-        inverse, up_b, up_c = 1 / area, light[j, 2] - top, light[k, 2] - top
+        inverse, left, over = one / area, np.float32(x0) - ax, np.float32(x1 - x0)
+        up_b, up_c = light[j, 2] - top, light[k, 2] - top
+        bdx, bdy, cdx, cdy = cy * inverse, -cx * inverse, -by * inverse, bx * inverse
         for y in range(y0, y1 + 1):
-            dy = y - ay
-            for x in range(x0, x1 + 1):
-                dx = x - ax
-                wb, wc = (dx * cy - cx * dy) * inverse, (bx * dy - dx * by) * inverse
-                if wb >= 0 and wc >= 0 and wb + wc <= 1:
-                    nearest[y, x] = max(nearest[y, x], top + wb * up_b + wc * up_c)
+            down = np.float32(y) - ay
+            wb0, wc0 = left * bdx + down * bdy, left * cdx + down * cdy
+            low, last = _clip(wb0, bdx, np.float32(0), over)
+            low, last = _clip(wc0, cdx, low, last)
+            low, last = _clip(one - wb0 - wc0, -bdx - cdx, low, last)
+            start, step = top + wb0 * up_b + wc0 * up_c, bdx * up_b + cdx * up_c
+            for n in range(int(np.ceil(low)), int(np.floor(last)) + 1):
+                nearest[y, x0 + n] = max(nearest[y, x0 + n], start + np.float32(n) * step)
 
 
 @njit(cache=True, fastmath=True)

@@ -106,6 +106,7 @@ def draw(view: View, heap: TextureHeap, scale: int = 2) -> Drawing:
         screen, joint.faces, joint.face_material, joint.uv, joint.uv_index, joint.cull, joint.alpha, joint.bias_m,
         levels, heap.texels, inv_depth, owner, spot,
     )  # fmt: skip
+    raster.fill_crossing(screen, joint.faces, inv_depth, owner, spot)
     shadows = _shadows(view)
     unseen = np.empty((height, width), np.bool_)
     shading.partly_empty(owner, unseen)
@@ -122,9 +123,12 @@ def draw(view: View, heap: TextureHeap, scale: int = 2) -> Drawing:
         attributes,
     )
     patterns = np.where(joint.patterns[:, None] >= 0, heap.levels[joint.patterns, 1], -1)
-    shading.resolve(
-        owner, spot, joint.faces, joint.uv, joint.uv_index, joint.face_material, joint.values, levels, patterns,
-        heap.texels, attributes, shadows.nearest, shadows.spread, shadows.bias_m, view.light.sun, image,
+    unit, place = np.empty((owner.size, 4), np.int32), np.empty((owner.size, 2), np.float32)
+    rows = shading.group_samples(owner, spot, joint.face_material, image, unit, place)
+    shading.shade(
+        unit[:rows], place[:rows], 1 / scale**2, joint.faces, joint.uv, joint.uv_index, joint.face_material,
+        joint.values, levels, patterns, heap.texels, attributes, shadows.nearest, shadows.spread, shadows.bias_m,
+        view.light.sun, image,
     )  # fmt: skip
     ident = np.empty(grid, np.int16)
     raster.who(owner, joint.face_ident, ident)

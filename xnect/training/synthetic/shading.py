@@ -52,7 +52,7 @@ def light_vertices(
         out[i, 7] = s * s
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def _free(nearest: np.ndarray, x: float, y: float, limit: float) -> int:
     """1 where nothing higher than ``limit`` is at a place of the shadow map, or beyond its edge."""
     u, v = int(x + 0.5), int(y + 0.5)
@@ -61,7 +61,7 @@ def _free(nearest: np.ndarray, x: float, y: float, limit: float) -> int:
     return 1 if nearest[v, u] <= limit else 0
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def lit(nearest: np.ndarray, x: float, y: float, height: float, spread: float, bias: float) -> float:
     """Share of the direct light that arrives: five looks into the shadow map around (x, y)."""
     limit, o = height + bias, 0.4 * spread
@@ -70,7 +70,7 @@ def lit(nearest: np.ndarray, x: float, y: float, height: float, spread: float, b
     return (free + _free(nearest, x - o, y - spread, limit)) * 0.2
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@njit(cache=True, fastmath=True)
 def bilinear(texels: np.ndarray, first: int, width: int, height: int, u: float, v: float) -> tuple[float, float, float]:
     """Colour of a repeating texture at (u, v), 0 to 1 each; v = 0 at the bottom row."""
     u, v = u - np.floor(u), 1.0 - (v - np.floor(v))
@@ -90,62 +90,64 @@ def bilinear(texels: np.ndarray, first: int, width: int, height: int, u: float, 
     )
 
 
-@njit(cache=True, fastmath=True, inline="always")
-def _surface(
-    f: int, b: float, c: float, faces: np.ndarray, uv: np.ndarray, uv_index: np.ndarray, m: int, values: np.ndarray,
-    picture: np.ndarray, pattern: np.ndarray, texels: np.ndarray, attributes: np.ndarray, nearest: np.ndarray,
-    spread: float, bias: float, sun: np.ndarray,
-) -> tuple[float, float, float]:  # fmt: skip
-    """Linear colour of one spot of a face."""
-    a = 1.0 - b - c
-    p, q, r = uv_index[f, 0], uv_index[f, 1], uv_index[f, 2]
-    u = a * uv[p, 0] + b * uv[q, 0] + c * uv[r, 0]
-    v = a * uv[p, 1] + b * uv[q, 1] + c * uv[r, 1]
-    red, green, blue = bilinear(texels, picture[m, 0], picture[m, 1], picture[m, 2], u, v)
-    if values[m, 0] > 0:
-        light = 0.35 + 0.65 * (red + green + blue) / (3 * values[m, 4])
-        red, green, blue = light * values[m, 1], light * values[m, 2], light * values[m, 3]
-        if pattern[m, 0] >= 0:
-            x, y, z = bilinear(
-                texels, pattern[m, 0], pattern[m, 1], pattern[m, 2], u * _PATTERN_REPEATS, v * _PATTERN_REPEATS
-            )
-            red, green, blue = light * x, light * y, light * z
-    i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-    direct = a * attributes[i, 3] + b * attributes[j, 3] + c * attributes[k, 3]
-    if direct > 0:
-        direct *= lit(
-            nearest, a * attributes[i, 4] + b * attributes[j, 4] + c * attributes[k, 4], a * attributes[i, 5] + b * attributes[j, 5] + c * attributes[k, 5], a * attributes[i, 6] + b * attributes[j, 6] + c * attributes[k, 6],
-            spread, bias,
-        )  # fmt: skip
-    shine = values[m, 5] * (a * attributes[i, 7] + b * attributes[j, 7] + c * attributes[k, 7]) * (0.3 + direct)
-    red = (
-        red * red * (a * attributes[i, 0] + b * attributes[j, 0] + c * attributes[k, 0] + direct * sun[0])
-        + shine * sun[0]
-    )
-    green = (
-        green * green * (a * attributes[i, 1] + b * attributes[j, 1] + c * attributes[k, 1] + direct * sun[1])
-        + shine * sun[1]
-    )
-    blue = (
-        blue * blue * (a * attributes[i, 2] + b * attributes[j, 2] + c * attributes[k, 2] + direct * sun[2])
-        + shine * sun[2]
-    )
-    return red, green, blue
-
-
-@njit(cache=True, fastmath=True)
-def resolve(
-    owner: np.ndarray, spot: np.ndarray, faces: np.ndarray, uv: np.ndarray, uv_index: np.ndarray,
-    material: np.ndarray, values: np.ndarray, picture: np.ndarray, pattern: np.ndarray, texels: np.ndarray,
-    attributes: np.ndarray, nearest: np.ndarray, spread: float, bias: float, sun: np.ndarray, image: np.ndarray,
-) -> None:  # fmt: skip
-    """Colour every pixel whose samples see a face: mean over its samples, the background where they see none.
-
-    Samples of one pixel that see the same material of the same mesh are shaded once, where the first of them is.
+@njit(cache=True)
+def group_samples(
+    owner: np.ndarray, spot: np.ndarray, material: np.ndarray, image: np.ndarray, unit: np.ndarray, place: np.ndarray
+) -> int:
+    """Collect what has to be shaded: the samples of a pixel that see one material of one mesh, together.
 
     Args:
         owner: int32 (H * s, W * s), s samples a pixel and side, as written by ``fill``.
         spot: float32 (H * s, W * s, 2), as written by ``fill``.
+        material: int32 (F,).
+        image: float32 (H, W, 3), holds the background; dimmed by the share of the samples that do not see it.
+        unit: int32 (H * W * s * s, 4), written: y, x, face and number of samples.
+        place: float32 (H * W * s * s, 2), written: where on the face the first of the samples is.
+
+    Returns:
+        Number of rows written.
+    """
+    height, width = image.shape[:2]
+    s = owner.shape[0] // height
+    met, rows = np.empty(s * s, np.int32), 0
+    for y in range(height):
+        for x in range(width):
+            first, seen = rows, 0
+            for j in range(y * s, y * s + s):
+                for i in range(x * s, x * s + s):
+                    f = owner[j, i]
+                    if f == EMPTY:
+                        continue
+                    seen += 1
+                    m, row = material[f], first
+                    while row < rows and met[row - first] != m:
+                        row += 1
+                    if row < rows:
+                        unit[row, 3] += 1
+                        continue
+                    met[row - first] = m
+                    unit[row, 0], unit[row, 1], unit[row, 2], unit[row, 3] = y, x, f, 1
+                    place[row, 0], place[row, 1] = spot[j, i, 0], spot[j, i, 1]
+                    rows += 1
+            if seen:
+                share = np.float32(1 - seen / (s * s))
+                image[y, x, 0], image[y, x, 1] = image[y, x, 0] * share, image[y, x, 1] * share
+                image[y, x, 2] *= share
+    return rows
+
+
+@njit(cache=True, fastmath=True)
+def shade(
+    unit: np.ndarray, place: np.ndarray, share: float, faces: np.ndarray, uv: np.ndarray, uv_index: np.ndarray,
+    material: np.ndarray, values: np.ndarray, picture: np.ndarray, pattern: np.ndarray, texels: np.ndarray,
+    attributes: np.ndarray, nearest: np.ndarray, spread: float, bias: float, sun: np.ndarray, image: np.ndarray,
+) -> None:  # fmt: skip
+    """Add the colours of what ``group_samples`` collected to the picture.
+
+    Args:
+        unit: int32 (K, 4), y, x, face and number of samples.
+        place: float32 (K, 2), weights of the face's second and third corner.
+        share: Weight of one sample in its pixel.
         faces: int32 (F, 3).
         uv: float32 (U, 2).
         uv_index: int32 (F, 3).
@@ -159,42 +161,36 @@ def resolve(
         spread: See ``nearest``.
         bias: See ``nearest``.
         sun: float32 (3,), direct colour.
-        image: float32 (H, W, 3), holds the background; written.
+        image: float32 (H, W, 3), linear; written.
     """
-    height, width = image.shape[:2]
-    s = owner.shape[0] // height
-    share = np.float32(1 / (s * s))
-    done = np.empty(s * s, np.bool_)
-    for y in range(height):
-        for x in range(width):
-            background, red, green, blue = 0, 0.0, 0.0, 0.0
-            for k in range(s * s):
-                done[k] = False
-            for k in range(s * s):
-                if done[k]:
-                    continue
-                j, i = y * s + k // s, x * s + k % s
-                f = owner[j, i]
-                if f == EMPTY:
-                    background += 1
-                    continue
-                m, count = material[f], 1
-                for other in range(k + 1, s * s):
-                    g = owner[y * s + other // s, x * s + other % s]
-                    if g != EMPTY and material[g] == m:
-                        done[other] = True
-                        count += 1
-                one = _surface(
-                    f, spot[j, i, 0], spot[j, i, 1], faces, uv, uv_index, m, values, picture, pattern, texels,
-                    attributes, nearest, spread, bias, sun,
-                )  # fmt: skip
-                red += count * one[0]
-                green += count * one[1]
-                blue += count * one[2]
-            if background < s * s:
-                image[y, x, 0] = (background * image[y, x, 0] + red) * share
-                image[y, x, 1] = (background * image[y, x, 1] + green) * share
-                image[y, x, 2] = (background * image[y, x, 2] + blue) * share
+    here = np.empty(8, np.float32)
+    for row in range(len(unit)):
+        f, b, c = unit[row, 2], place[row, 0], place[row, 1]
+        a, m = np.float32(1) - b - c, material[f]
+        p, q, r = uv_index[f, 0], uv_index[f, 1], uv_index[f, 2]
+        u = a * uv[p, 0] + b * uv[q, 0] + c * uv[r, 0]
+        v = a * uv[p, 1] + b * uv[q, 1] + c * uv[r, 1]
+        red, green, blue = bilinear(texels, picture[m, 0], picture[m, 1], picture[m, 2], u, v)
+        if values[m, 0] > 0:
+            light = 0.35 + 0.65 * (red + green + blue) / (3 * values[m, 4])
+            red, green, blue = light * values[m, 1], light * values[m, 2], light * values[m, 3]
+            if pattern[m, 0] >= 0:
+                repeats = _PATTERN_REPEATS
+                red, green, blue = bilinear(
+                    texels, pattern[m, 0], pattern[m, 1], pattern[m, 2], u * repeats, v * repeats
+                )
+                red, green, blue = light * red, light * green, light * blue
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        for n in range(8):
+            here[n] = a * attributes[i, n] + b * attributes[j, n] + c * attributes[k, n]
+        direct = here[3]
+        if direct > 0:
+            direct *= lit(nearest, here[4], here[5], here[6], spread, bias)
+        shine = values[m, 5] * here[7] * (0.3 + direct)
+        y, x, weight = unit[row, 0], unit[row, 1], share * unit[row, 3]
+        image[y, x, 0] += weight * (red * red * (here[0] + direct * sun[0]) + shine * sun[0])
+        image[y, x, 1] += weight * (green * green * (here[1] + direct * sun[1]) + shine * sun[1])
+        image[y, x, 2] += weight * (blue * blue * (here[2] + direct * sun[2]) + shine * sun[2])
 
 
 @njit(cache=True)
@@ -204,6 +200,7 @@ def partly_empty(owner: np.ndarray, unseen: np.ndarray) -> None:
     for y in range(unseen.shape[0]):
         for x in range(unseen.shape[1]):
             empty = False
-            for k in range(s * s):
-                empty = empty or owner[y * s + k // s, x * s + k % s] == EMPTY
+            for j in range(y * s, y * s + s):
+                for i in range(x * s, x * s + s):
+                    empty |= owner[j, i] == EMPTY
             unseen[y, x] = empty

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xnect.training.synthetic.raster import EMPTY, NEAR_M, fill, fill_shadow, to_screen, vertex_normals
+from xnect.training.synthetic.raster import EMPTY, NEAR_M, fill, fill_crossing, fill_shadow, to_screen, vertex_normals
 
 PINHOLE = np.array([40.0, 40.0, 31.5, 23.5])
 SIZE = 48, 64
@@ -21,6 +21,7 @@ def drawn(vertices, faces, cull=False, alpha=False, bias=0.0, texel_alpha=255):
     fill(screen, faces, np.zeros(len(faces), np.int32), np.zeros((1, 2), np.float32), np.zeros_like(faces),
          np.array([cull]), np.array([alpha]), np.array([bias], np.float32), np.array([[0, 1, 1]]), texels,
          inv_depth, owner, spot)  # fmt: skip
+    fill_crossing(screen, faces, inv_depth, owner, spot)
     return inv_depth, owner, spot
 
 
