@@ -72,7 +72,7 @@ class DetectionConfig:
     peak_threshold: float = 0.12
     limb_threshold: float = 0.08
     min_joints: int = 3
-    min_score: float = 0.1
+    min_score: float = 0.2
     max_people: int = 10
     max_peaks: int = 64
 

@@ -41,7 +41,7 @@ class HeldOut:
 
     def __call__(self, network: MapNetwork, config: DetectionConfig | None = None) -> dict[str, float]:
         """AP, AP50 and AR (13 joints, all sizes of people) of a network on the held-out pictures."""
-        config = config or DetectionConfig(max_people=MOST_PEOPLE)
+        config = config or DetectionConfig(max_people=MOST_PEOPLE, min_score=0.02)  # AP judges the whole ranking
         found: list[dict[str, Any]] = []
         for number, pixels in tqdm(self._pictures.items(), desc="held out", unit="", leave=False):
             found += as_results(number, associate(network(pixels), config))
