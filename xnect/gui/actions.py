@@ -1,10 +1,10 @@
-"""Menus and shortcuts from the table of keys, and the gate that keeps keys away from fields being typed into."""
+"""Menus and shortcuts from the table of keys, and the rule that leaves keys to fields being typed into."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from PyQt5.QtCore import QEvent, QObject, Qt
+from PyQt5.QtCore import QObject, Qt
 from PyQt5.QtGui import QKeyEvent, QKeySequence
 from PyQt5.QtWidgets import (
     QAbstractButton,
@@ -25,30 +25,28 @@ _MOVES = {Qt.Key_Left, Qt.Key_Right, Qt.Key_Up, Qt.Key_Down, Qt.Key_Home, Qt.Key
 _PRESSES = {Qt.Key_Space}
 
 
-class ShortcutGate(QObject):
-    """Lets the focused field have the keys that it needs itself: letters while typing, arrows in sliders and tables.
+def is_wanted_by(widget: QObject | None, event: QKeyEvent) -> bool:
+    """Whether the focused field needs a key itself: letters while typing, arrows in sliders and tables.
 
-    Buttons take Space only when they were reached by Tab, so that a click on a button never turns Space into a second
-    click.
+    Buttons take Space only as they do when reached by Tab; a clicked button has no focus (see ``calm_buttons``), so
+    Space never turns into a second click.
     """
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Accepting a ShortcutOverride hands the key to the widget instead of to the shortcuts."""
-        if event.type() != QEvent.ShortcutOverride or not isinstance(event, QKeyEvent):
-            return False
-        plain = not event.modifiers() & (Qt.ControlModifier | Qt.AltModifier | Qt.MetaModifier)
-        if plain and self._needs(watched, event.key()):
-            event.accept()
-            return True
+    if event.modifiers() & (Qt.ControlModifier | Qt.AltModifier | Qt.MetaModifier):
         return False
+    key = event.key()
+    if isinstance(widget, QLineEdit | QAbstractSpinBox) or (isinstance(widget, QComboBox) and widget.isEditable()):
+        return key not in (Qt.Key_Escape, Qt.Key_Tab, Qt.Key_Backtab, Qt.Key_F1, Qt.Key_F11)
+    if isinstance(widget, QAbstractSlider | QAbstractItemView | QComboBox):
+        return key in _MOVES | _PRESSES
+    return isinstance(widget, QAbstractButton) and key in _PRESSES
 
-    @staticmethod
-    def _needs(widget: QObject, key: int) -> bool:
-        if isinstance(widget, QLineEdit | QAbstractSpinBox) or (isinstance(widget, QComboBox) and widget.isEditable()):
-            return key not in (Qt.Key_Escape, Qt.Key_Tab, Qt.Key_Backtab, Qt.Key_F1, Qt.Key_F11)
-        if isinstance(widget, QAbstractSlider | QAbstractItemView | QComboBox):
-            return key in _MOVES | _PRESSES
-        return isinstance(widget, QAbstractButton) and key in _PRESSES
+
+def calm_buttons(window: QMainWindow) -> None:
+    """Buttons and lists to choose from are reached by Tab, but do not keep the focus when clicked."""
+    for widget in window.findChildren(QAbstractButton) + window.findChildren(QComboBox):
+        editable = isinstance(widget, QComboBox) and widget.isEditable()
+        if widget.focusPolicy() != Qt.NoFocus and not editable:
+            widget.setFocusPolicy(Qt.TabFocus)
 
 
 def build(window: QMainWindow, run: Callable[[str], None]) -> tuple[dict[str, QAction], dict[str, QMenu]]:

@@ -172,12 +172,12 @@ class Commands:
     def plan(self, only: int | None = None) -> RecordingPlan:
         """A take as the recording bar says."""
         bar = self.views.recording
-        return RecordingPlan(bar.folder, bar.formats(), only)
+        return RecordingPlan(bar.folder, bar.formats(), only, limit_s=float(bar.limit.currentData()))
 
     def record(self) -> None:
         """Start (after the countdown) or stop."""
         bar = self.views.recording
-        self.window.takes.toggle(self.plan(), bar.countdown.currentData(), bar.limit.currentData())
+        self.window.takes.toggle(self.plan(), bar.countdown.currentData())
 
     def snapshot(self) -> None:
         """Save the picture with its skeletons."""

@@ -359,8 +359,8 @@ class Engine:
         result = self._ids.apply(pipeline(packet.frame))
         self._last = packet
         recorder, reader = self._recorder, self._reader
-        jumping = reader is not None and reader.jumping
-        if recorder is not None and recorder.active and not again and not jumping:
+        current = reader is not None and reader.is_current(packet)
+        if recorder is not None and recorder.active and not again and current:
             recorder.put(packet.frame, result)
         now = time.perf_counter()
         latency_ms = 0.0 if again else (now - packet.arrived_s) * 1000

@@ -71,6 +71,7 @@ class Layout:
                 dock.setTitleBarWidget(QWidget())
                 dock.setFeatures(QDockWidget.DockWidgetClosable)
             self.docks[name] = dock
+            dock.toggleViewAction().triggered.connect(lambda _on: self.focus_view())
         self.arrange()
 
     def _bars(self) -> None:
@@ -122,12 +123,18 @@ class Layout:
         window.resizeDocks(
             [docks["camera"], docks["plots"], docks["timings"]], [int(rest * 0.64), int(rest * 0.30), 40], Qt.Vertical
         )
+        self.focus_view()
         window.resizeDocks([docks["people"], docks["controls"]], [int(rest * 0.36), int(rest * 0.64)], Qt.Vertical)
 
     def show_only(self, camera: bool, scene: bool) -> None:
         """Show picture, 3D view or both; the other docks stay as they are."""
         self.docks["camera"].setVisible(camera)
         self.docks["scene"].setVisible(scene)
+        self.focus_view()
+
+    def focus_view(self) -> None:
+        """Give the keys to a view: hiding one hands the focus to whatever field comes next, and the keys with it."""
+        (self.camera if self.docks["camera"].isVisible() else self.scene).setFocus()
 
     def restore(self, settings: QSettings) -> bool:
         """Put everything where it was last time; False where nothing is known."""

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PyQt5.QtCore import QSettings, Qt, QTimer
+from PyQt5.QtCore import QEvent, QSettings, Qt, QTimer
 from PyQt5.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent
 from PyQt5.QtWidgets import QApplication, QMainWindow, QMessageBox, QShortcut
 
@@ -15,7 +15,7 @@ from xnect.config import OutputConfig, PipelineConfig
 from xnect.errors import XnectError
 from xnect.gui import settings as setting_files
 from xnect.gui import theme
-from xnect.gui.actions import ShortcutGate, build
+from xnect.gui.actions import build, calm_buttons, is_wanted_by
 from xnect.gui.bridge import Bridge
 from xnect.gui.commands import Commands
 from xnect.gui.dialogs import show_error
@@ -67,16 +67,16 @@ class MainWindow(QMainWindow):
         self.ask = True
         self._closing = False
         self._lost_before = ""
+        self.state.options.theme = theme.named(str(self.settings.value("theme", "")))
+        theme.apply(QApplication.instance(), self.state.options.theme)  # first: dressing finished widgets takes long
         self.views = Layout(self, self.state, config, folder, formats, opengl)
         self.commands = Commands(self)
         self.edits = ReviewEdits(self)
         self.actions_by_name, self.menus = build(self, self.commands.run)
         self._view_menu()
-        self._gate = ShortcutGate(self)
-        QApplication.instance().installEventFilter(self._gate)
+        calm_buttons(self)
         self.drawing = Drawing(self, self._watch_source)
         self._wire()
-        self.set_theme(str(self.settings.value("theme", "dark")))
         self._restored = self.views.restore(self.settings)
         self.refresh_all()
 
@@ -244,7 +244,7 @@ class MainWindow(QMainWindow):
 
     def set_theme(self, name: str) -> None:
         """Dark or light."""
-        self.state.options.theme = name if name in theme.THEMES else "dark"
+        self.state.options.theme = theme.named(name)
         theme.apply(QApplication.instance(), self.state.options.theme)
         self.refresh_all()
 
@@ -352,6 +352,13 @@ class MainWindow(QMainWindow):
 
     # ---- Qt
 
+    def event(self, event: QEvent) -> bool:
+        """A key that the focused field needs is not a shortcut; Qt asks for each key, from the field upwards."""
+        if event.type() == QEvent.ShortcutOverride and is_wanted_by(QApplication.focusWidget(), event):
+            event.accept()
+            return True
+        return bool(super().event(event))
+
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Files and addresses may be dropped."""
         if event.mimeData().hasUrls() or event.mimeData().hasText():
@@ -393,5 +400,4 @@ class MainWindow(QMainWindow):
         self.takes.stop()
         self.bridge.close()
         self.engine.close()
-        QApplication.instance().removeEventFilter(self._gate)
         event.accept()

@@ -71,12 +71,16 @@ class Orbit:
         axes = self.axes()
         self.center = self.center + right_m * axes[0] + up_m * axes[1]
 
+    def project_scale(self, width_px: float) -> float:
+        """Pixels per metre at a depth of one metre, for a view of that width."""
+        return width_px / 2 / math.tan(math.radians(self.fov_deg) / 2)
+
     def project(self, points_m: np.ndarray, size_px: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
         """Scene points (N, 3) -> pixels (N, 2) of a view and depth (N,) [m]; depth <= 0.05 m lies behind the viewer."""
         axes = self.axes()
         eye = self.center - self.distance * axes[2]
         local = (np.asarray(points_m, np.float64) - eye) @ axes.T
-        focal = size_px[0] / 2 / math.tan(math.radians(self.fov_deg) / 2)
+        focal = self.project_scale(size_px[0])
         depth = local[:, 2]
         safe = np.maximum(depth, 0.05)
         x = size_px[0] / 2 + focal * local[:, 0] / safe

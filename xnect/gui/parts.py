@@ -156,6 +156,7 @@ class RecordingPlan:
         only: The one person to record, None = everyone.
         exact: ``folder`` is the take's own folder.
         overwrite: An older take in an exact folder may be replaced.
+        limit_s: Ends by itself after so long, 0 = when stopped [s].
     """
 
     folder: Path
@@ -163,6 +164,7 @@ class RecordingPlan:
     only: int | None = None
     exact: bool = False
     overwrite: bool = False
+    limit_s: float = 0.0
 
 
 @dataclass(frozen=True)

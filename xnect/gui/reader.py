@@ -126,10 +126,10 @@ class Reader:
                 return None
             return max(0.0, self._wait_s(self._queue[0].frame))
 
-    @property
-    def jumping(self) -> bool:
-        """Whether a seek is asked for and not done."""
-        return self._transport.seek_s is not None
+    def is_current(self, packet: Packet) -> bool:
+        """Whether a frame lies after the last jump in time, and none is asked for."""
+        with self._cond:
+            return packet.epoch == self._epoch and self._transport.seek_s is None
 
     def take(self) -> Packet | None:
         """The next frame for the network, None where none may be taken now."""

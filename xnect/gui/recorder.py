@@ -112,6 +112,9 @@ class Recorder:
                     self._status = RecordingStatus("recording", folder=str(folder))
                 sink.write(frame, result)
                 self._progress(frame)
+                if self._plan.limit_s and self._status.elapsed_s >= self._plan.limit_s:
+                    self._stopping = True
+                    break
         except XnectError as problem:
             error = str(problem)
         except OSError as problem:

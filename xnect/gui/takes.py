@@ -29,7 +29,6 @@ class Takes(QObject):
         self._state, self._engine, self._clock = state, engine, clock
         self._plan: RecordingPlan | None = None
         self._starts_s = 0.0
-        self._limit_s = 0.0
         self.last_folder: Path | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(100)
@@ -40,16 +39,16 @@ class Takes(QObject):
         """Whether something is counted down or recorded."""
         return self._state.recording.phase in ("countdown", "recording")
 
-    def toggle(self, plan: RecordingPlan, countdown_s: float, limit_s: float = 0.0) -> None:
+    def toggle(self, plan: RecordingPlan, countdown_s: float) -> None:
         """Start (after the countdown), or stop, or cancel the countdown."""
         if self.busy:
             self.stop()
         elif self._state.recording.phase == "idle":
-            self.start(plan, countdown_s, limit_s)
+            self.start(plan, countdown_s)
 
-    def start(self, plan: RecordingPlan, countdown_s: float = 0.0, limit_s: float = 0.0) -> None:
+    def start(self, plan: RecordingPlan, countdown_s: float = 0.0) -> None:
         """Begin a take."""
-        self._plan, self._limit_s = plan, limit_s
+        self._plan = plan
         self._starts_s = self._clock() + countdown_s
         self._state.recording = RecordingStatus("countdown", countdown_s, folder=str(plan.folder))
         self._timer.start()
@@ -57,7 +56,7 @@ class Takes(QObject):
 
     def expect(self, plan: RecordingPlan) -> None:
         """A take begins with the source that is being opened."""
-        self._plan, self._limit_s = plan, 0.0
+        self._plan = plan
         self._state.recording = RecordingStatus("recording", folder=str(plan.folder))
         self._timer.start()
         self.changed.emit()
@@ -95,8 +94,6 @@ class Takes(QObject):
                 self._state.recording = RecordingStatus("recording", folder=str(self._plan.folder))
                 self._engine.start_recording(self._plan)
             self.changed.emit()
-        elif recording.phase == "recording" and self._limit_s and recording.elapsed_s >= self._limit_s:
-            self.stop()
 
 
 def save_snapshot(picture: QPixmap, folder: Path) -> Path:

@@ -101,10 +101,19 @@ def colour(theme: str, role: str) -> QColor:
     return QColor(THEMES.get(theme, THEMES["dark"])[role])
 
 
+def named(name: str) -> str:
+    """The theme of that name, else the dark one."""
+    return name if name in THEMES else "dark"
+
+
 def apply(app: QApplication, theme: str) -> None:
-    """Dress the whole program."""
-    c = THEMES.get(theme, THEMES["dark"])
-    app.setStyle("Fusion")
+    """Dress the whole program, unless it wears that already."""
+    if app.property("xnect_theme") == theme:
+        return
+    if app.property("xnect_theme") is None:
+        app.setStyle("Fusion")
+    app.setProperty("xnect_theme", theme)
+    c = THEMES[named(theme)]
     palette = QPalette()
     roles = {
         QPalette.Window: "window", QPalette.WindowText: "text", QPalette.Base: "base", QPalette.AlternateBase: "raised",

@@ -319,11 +319,17 @@ def settings(tmp_path):
 
 
 @pytest.fixture
-def window(world, settings, tmp_path, qtbot, qapp):
+def opengl():
+    """Painted 3D view: quicker where OpenGL is computed by the processor; tests of the real one say None."""
+    return False
+
+
+@pytest.fixture
+def window(world, settings, tmp_path, qtbot, qapp, opengl):
     """The real window over the fake world, on screen; closed and its threads gone afterwards."""
     from xnect.gui.main_window import MainWindow
 
-    made = MainWindow(world.parts(), PipelineConfig(), tmp_path / "takes", ("jsonl",), settings)
+    made = MainWindow(world.parts(), PipelineConfig(), tmp_path / "takes", ("jsonl",), settings, opengl)
     made.ask = False
     made.parts_world = world
     qtbot.addWidget(made)

@@ -118,7 +118,7 @@ def test_live_frames_are_dropped_not_queued(engine, world, log, wait):
     wait(lambda: engine.ready)
     engine.open(LIVE)
     wait(lambda: len(log.found) > 8)
-    assert log.found[-1].dropped > 8
+    assert log.found[-1].dropped >= 5
     latency = sorted(s.latency_ms for s in log.found)
     assert latency[len(latency) // 2] < 500, "the newest frame wins: a queue of all frames would wait for seconds"
 

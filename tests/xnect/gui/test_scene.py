@@ -179,3 +179,17 @@ def test_sides_keep_their_colours():
     assert person_rgb(3) == person_rgb(3)
     assert len({person_rgb(i) for i in range(10)}) == 10
     assert len(JOINTS_3D) == 21
+
+
+@pytest.mark.gui
+def test_drawing_keeps_to_its_share():
+    from xnect.gui import drawing
+
+    budget = drawing.Budget(0.2)
+    assert budget.interval_s == drawing.FASTEST_S
+    for _ in range(100):
+        budget.spent(0.02)
+    assert budget.interval_s == pytest.approx(0.1, rel=0.01)
+    for _ in range(100):
+        budget.spent(5.0)
+    assert budget.interval_s == drawing.SLOWEST_S

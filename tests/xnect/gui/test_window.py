@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -64,7 +65,7 @@ def test_the_window_opens_before_the_network_is_loaded(world, settings, tmp_path
     from xnect.gui.main_window import MainWindow
 
     world.load_s = 0.5
-    window = MainWindow(world.parts(), PipelineConfig(), tmp_path, ("jsonl",), settings)
+    window = MainWindow(world.parts(), PipelineConfig(), tmp_path, ("jsonl",), settings, False)
     window.ask = False
     qtbot.addWidget(window)
     window.show()
@@ -189,8 +190,10 @@ def test_the_timer_stops_a_take(playing, qtbot, world):
     window.views.recording.limit.setCurrentIndex(window.views.recording.limit.count() - 1)
     window.seek(0)
     key(qtbot, window, Qt.Key_R)
-    qtbot.waitUntil(lambda: bool(world.sinks) and world.sinks[0].closed)
-    assert 0.4 < window.state.recording.elapsed_s < 1.2
+    qtbot.waitUntil(lambda: window.state.recording.phase == "idle" and bool(window.state.recording.frames))
+    assert world.sinks[0].closed
+    assert len(world.sinks[0].results) == 16
+    assert window.state.recording.elapsed_s == pytest.approx(0.5)
 
 
 def test_snapshot_is_a_picture(playing, qtbot):
@@ -204,7 +207,7 @@ def test_snapshot_is_a_picture(playing, qtbot):
 def test_closing_while_recording_keeps_everything(world, settings, tmp_path, qtbot):
     from xnect.gui.main_window import MainWindow
 
-    window = MainWindow(world.parts(), PipelineConfig(), tmp_path, ("jsonl",), settings)
+    window = MainWindow(world.parts(), PipelineConfig(), tmp_path, ("jsonl",), settings, False)
     window.ask = False
     qtbot.addWidget(window)
     window.show()
@@ -376,6 +379,7 @@ def test_heat_maps_change_the_picture(playing, qtbot):
     assert (patch[..., 0] > patch[..., 2] + 30).any(), "warm colours around the head"
 
 
+@pytest.mark.parametrize("opengl", [True])
 def test_the_3d_view_draws_turns_and_follows(playing, qtbot):
     window = playing
     scene = window.views.scene
@@ -440,7 +444,7 @@ def test_theme_and_layout_are_remembered(world, settings, tmp_path, qtbot):
     from xnect.gui.main_window import MainWindow
 
     def make():
-        made = MainWindow(world.parts(), PipelineConfig(), tmp_path, ("jsonl",), settings)
+        made = MainWindow(world.parts(), PipelineConfig(), tmp_path, ("jsonl",), settings, False)
         made.ask = False
         qtbot.addWidget(made)
         made.show()
@@ -499,19 +503,31 @@ def test_escape_leaves_full_screen_first(playing, qtbot):
 
 
 def test_the_event_loop_is_never_held_up(window, qtbot, world):
-    from PyQt5.QtCore import QElapsedTimer, QTimer
+    """A timer in the window's thread keeps its beat while the network loads and computes."""
+    from PyQt5.QtCore import QTimer
 
     world.load_s, world.cost_s = 0.3, 0.05
-    gaps, clock = [], QElapsedTimer()
-    clock.start()
+    beats, control, stop = [time.perf_counter()], [time.perf_counter()], threading.Event()
+
+    def beat_apart():
+        while not stop.wait(0.01):
+            control.append(time.perf_counter())
+
+    apart = threading.Thread(target=beat_apart)
+    apart.start()
     timer = QTimer()
-    timer.timeout.connect(lambda: gaps.append(clock.restart()))
+    timer.timeout.connect(lambda: beats.append(time.perf_counter()))
     timer.start(10)
     window.engine.load(PipelineConfig())
     window.open_source(LIVE)
-    qtbot.wait(1200)
+    qtbot.wait(1500)
     timer.stop()
-    assert sorted(gaps)[-3] < 500, "no gap of half a second (the machine may be busy; two are forgiven)"
+    stop.set()
+    apart.join()
+    if np.diff(control).max() > 0.2 or os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
+        pytest.skip("the machine is too busy to tell")
+    assert np.diff(beats).max() < 0.5
+    assert np.median(np.diff(beats)) < 0.1
 
 
 def test_opens_at_1280x800_with_nothing_cut(playing, qtbot):
@@ -632,6 +648,7 @@ def test_errors_in_slots_show_a_dialog(window, qtbot, monkeypatch):
     window.dialog.close()
 
 
+@pytest.mark.parametrize("opengl", [True])
 def test_a_dock_can_float_and_come_back(playing, qtbot):
     window = playing
     dock = window.views.docks["scene"]

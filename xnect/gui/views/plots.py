@@ -19,7 +19,7 @@ from xnect.gui.text import tr
 from xnect.gui.theme import colour
 
 #: Points drawn at most per curve; more than the pixels of a plot only cost time.
-MOST_POINTS = 600
+MOST_POINTS = 300
 
 
 class PlotView(QWidget):
@@ -31,7 +31,8 @@ class PlotView(QWidget):
         super().__init__(parent)
         self._state = state
         self._curves: dict[int, pg.PlotDataItem] = {}
-        self._theme = ""
+        self._pens: dict[int, float] = {}
+        self._theme = self._unit = ""
         self._quantities: list[Quantity] = []
         self.choice = QComboBox()
         self.choice.setEditable(True)
@@ -112,6 +113,7 @@ class PlotView(QWidget):
         shown = [i for i in state.history.ids if state.people.shown(i)]
         for gone in [i for i in self._curves if i not in shown]:
             self.plot.removeItem(self._curves.pop(gone))
+            self._pens.pop(gone, None)
         reading = ""
         for person in shown:
             times, values = self._series(person, quantity.key)
@@ -121,15 +123,19 @@ class PlotView(QWidget):
             curve = self._curves.get(person)
             if curve is None:
                 curve = self._curves[person] = self.plot.plot(connect="finite")
-            wide = 3 if person == state.selected else 1.6
-            curve.setPen(pg.mkPen(QColor(*person_rgb(person)), width=wide))
+            wide = 2.0 if person == state.selected else 1.0
+            if self._pens.get(person) != wide:
+                self._pens[person] = wide
+                curve.setPen(pg.mkPen(QColor(*person_rgb(person)), width=wide))
             curve.setData(times[::stride], values[::stride])
             if len(values) and (person == state.selected or reading == ""):
                 value = values[min(len(values) - 1, int(np.searchsorted(times, now - 1e-6)))]
                 reading = f"{value:.1f} {quantity.unit}" if quantity.unit == "deg" else f"{value:.2f} {quantity.unit}"
         self.reading.setText(reading)
-        self.plot.getPlotItem().setLabel("left", quantity.unit)
-        self.plot.getPlotItem().getAxis("left").setWidth(48)
+        if quantity.unit != self._unit:  # a label is laid out anew each time it is set
+            self._unit = quantity.unit
+            self.plot.getPlotItem().setLabel("left", quantity.unit)
+            self.plot.getPlotItem().getAxis("left").setWidth(48)
         self._cursor.setVisible(state.review is not None)
         if state.review is not None:
             self._cursor.setValue(now)

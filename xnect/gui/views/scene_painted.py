@@ -1,18 +1,27 @@
-"""The 3D view without OpenGL: the same scene projected by our own arithmetic and drawn with lines."""
+"""The 3D view without a graphics card: the same scene projected by our own arithmetic, drawn by OpenCV."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-from PyQt5.QtCore import QLineF, QPointF, Qt
-from PyQt5.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PyQt5.QtCore import QPointF, Qt
+from PyQt5.QtGui import QColor, QImage, QPainter, QPaintEvent
 from PyQt5.QtWidgets import QWidget
 
 from xnect.gui.orbit import Orbit
-from xnect.gui.scene_model import Scene
+from xnect.gui.scene_model import Scene, bone_mesh
 from xnect.gui.state import WindowState
 from xnect.gui.theme import colour
 
 _NEAR_M = 0.1
+#: Fractional bits of OpenCV's coordinates.
+_SHIFT = 4
+
+
+def _bgr(rgba: np.ndarray) -> list[list[int]]:
+    """Colours RGBA 0 to 1 (N, 4) -> lists of B, G, R 0 to 255."""
+    out: list[list[int]] = np.clip(np.rint(rgba[:, 2::-1] * 255), 0, 255).astype(int).tolist()
+    return out
 
 
 class PaintedScene(QWidget):
@@ -31,67 +40,85 @@ class PaintedScene(QWidget):
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Ground, frustum, trails, bones, joints, labels."""
+        """Ground, frustum, trails, bones, joints; names on top."""
         painter = QPainter(self)
-        theme = self._state.options.theme
-        painter.fillRect(self.rect(), colour(theme, "canvas"))
-        scene = self._scene
+        theme, scene = self._state.options.theme, self._scene
         if scene is None:
+            painter.fillRect(self.rect(), colour(theme, "canvas"))
             return
-        painter.setRenderHint(QPainter.Antialiasing)
-        if self._state.options.grid:
-            self._lines(painter, scene.grid, colour(theme, "line"), 1.0)
-        self._lines(painter, scene.frustum, colour(theme, "accent"), 1.4)
-        self._coloured(painter, scene.trails, scene.trail_rgba.mean(1) if len(scene.trails) else scene.bone_rgba[:0], 2)
-        self._coloured(painter, scene.bones, scene.bone_rgba, 0)
-        self._joints(painter, scene)
+        ratio = self.devicePixelRatioF()
+        width, height = max(1, round(self.width() * ratio)), max(1, round(self.height() * ratio))
+        image = np.empty((height, width, 3), np.uint8)
+        image[:] = self._shade("canvas")
+        self._draw(image, scene, ratio)
+        picture = QImage(image.data, width, height, image.strides[0], QImage.Format_BGR888)
+        picture.setDevicePixelRatio(ratio)
+        painter.drawImage(0, 0, picture)
         for position, text, rgb in scene.labels:
-            xy, depth = self._project(position[None])
+            xy, depth = self._orbit.project(position[None], (self.width(), self.height()))
             if depth[0] > _NEAR_M:
                 painter.setPen(QColor(*rgb))
                 painter.drawText(QPointF(xy[0, 0] - painter.fontMetrics().horizontalAdvance(text) / 2, xy[0, 1]), text)
 
-    def _project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._orbit.project(points, (self.width(), self.height()))
+    def _shade(self, role: str) -> tuple[int, int, int]:
+        shade = colour(self._state.options.theme, role)
+        return shade.blue(), shade.green(), shade.red()
 
-    def _clipped(self, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Segments on the screen (N, 2, 2) and mean depth (N,); parts behind the viewer are cut off."""
+    def _draw(self, image: np.ndarray, scene: Scene, ratio: float) -> None:
+        thin = max(1, round(ratio))
+        if self._state.options.grid:
+            self._lines(image, scene.grid, self._shade("line"), thin)
+        self._lines(image, scene.frustum, self._shade("accent"), thin)
+        background = np.array([*self._shade("canvas")[::-1], 255]) / 255
+        if len(scene.trails):
+            rgba = scene.trail_rgba.mean(1)
+            rgba = rgba * rgba[:, 3:] + background * (1 - rgba[:, 3:])
+            xy, _, kept = self._clipped(scene.trails, image)
+            for ends, bgr in zip(xy, _bgr(rgba[kept]), strict=True):
+                cv2.line(image, ends[0], ends[1], bgr, 2 * thin, cv2.LINE_AA, _SHIFT)
+        if len(scene.bones):
+            self._bones(image, scene)
+            self._joints(image, scene)
+
+    def _bones(self, image: np.ndarray, scene: Scene) -> None:
+        """Lit octahedra, those facing away left out, far ones first."""
+        faces, rgba = bone_mesh(scene.bones, scene.bone_rgba)
+        xy, depth = self._orbit.project(faces.reshape(-1, 3), (image.shape[1], image.shape[0]))
+        xy, depth = xy.reshape(-1, 3, 2), depth.reshape(-1, 3)
+        a, b = xy[:, 1] - xy[:, 0], xy[:, 2] - xy[:, 0]
+        towards = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] < 0
+        show = np.flatnonzero(towards & (depth.min(1) > _NEAR_M))
+        show = show[np.argsort(-depth[show].mean(1))]
+        corners = np.rint(xy[show] * (1 << _SHIFT)).astype(np.int32)
+        for triangle, bgr in zip(corners, _bgr(rgba[show]), strict=True):
+            cv2.fillConvexPoly(image, triangle, bgr, cv2.LINE_AA, _SHIFT)
+
+    def _joints(self, image: np.ndarray, scene: Scene) -> None:
+        xy, depth = self._orbit.project(scene.joints, (image.shape[1], image.shape[0]))
+        per_m = self._orbit.project_scale(image.shape[1])
+        show = np.flatnonzero(depth > _NEAR_M)
+        show = show[np.argsort(-depth[show])]
+        places = np.rint(xy[show] * (1 << _SHIFT)).astype(int).tolist()
+        radii = np.rint(np.clip(0.022 * per_m / depth[show], 1.5, 60) * (1 << _SHIFT)).astype(int).tolist()
+        for place, radius, bgr in zip(places, radii, _bgr(scene.joint_rgba[show]), strict=True):
+            cv2.circle(image, place, radius, bgr, -1, cv2.LINE_AA, _SHIFT)
+
+    def _lines(self, image: np.ndarray, lines: np.ndarray, bgr: tuple[int, int, int], width: int) -> None:
+        if len(lines):
+            for ends in self._clipped(lines, image)[0]:
+                cv2.line(image, ends[0], ends[1], bgr, width, cv2.LINE_AA, _SHIFT)
+
+    def _clipped(self, lines: np.ndarray, image: np.ndarray) -> tuple[list[list[list[int]]], np.ndarray, np.ndarray]:
+        """Segments on the image for OpenCV, mean depth (N,), and which were kept; parts behind the viewer are cut."""
         axes = self._orbit.axes()
         eye = self._orbit.center - self._orbit.distance * axes[2]
         depth = (lines - eye) @ axes[2]
-        keep = depth.max(1) > _NEAR_M
-        lines, depth = lines[keep].copy(), depth[keep]
+        kept = depth.max(1) > _NEAR_M
+        lines, depth = lines[kept].copy(), depth[kept]
         for end in (0, 1):
             behind = depth[:, end] < _NEAR_M
             t = ((_NEAR_M - depth[behind, end]) / (depth[behind, 1 - end] - depth[behind, end]))[:, None]
             lines[behind, end] += t * (lines[behind, 1 - end] - lines[behind, end])
-        self._kept = keep
-        xy, _ = self._project(lines.reshape(-1, 3))
-        return xy.reshape(-1, 2, 2), np.maximum(depth, _NEAR_M).mean(1)
-
-    def _lines(self, painter: QPainter, lines: np.ndarray, shade: QColor, width: float) -> None:
-        if len(lines):
-            xy, _ = self._clipped(lines)
-            painter.setPen(QPen(shade, width))
-            painter.drawLines([QLineF(*s.reshape(-1)) for s in xy])
-
-    def _coloured(self, painter: QPainter, lines: np.ndarray, rgba: np.ndarray, width: float) -> None:
-        """Segments, far first; width 0 = as thick as a bone at its distance."""
-        if not len(lines):
-            return
-        xy, depth = self._clipped(lines)
-        shades = rgba[self._kept]
-        for i in np.argsort(-depth):
-            thick = width or float(np.clip(18 / depth[i], 1.5, 9))
-            painter.setPen(QPen(QColor.fromRgbF(*shades[i]), thick, Qt.SolidLine, Qt.RoundCap))
-            painter.drawLine(QLineF(*xy[i].reshape(-1)))
-
-    def _joints(self, painter: QPainter, scene: Scene) -> None:
-        if not len(scene.joints):
-            return
-        xy, depth = self._project(scene.joints)
-        painter.setPen(Qt.NoPen)
-        for i in np.flatnonzero(depth > _NEAR_M):
-            painter.setBrush(QColor.fromRgbF(*scene.joint_rgba[i]))
-            radius = float(np.clip(14 / depth[i], 1.2, 7))
-            painter.drawEllipse(QPointF(*xy[i]), radius, radius)
+        xy, _ = self._orbit.project(lines.reshape(-1, 3), (image.shape[1], image.shape[0]))
+        places = np.rint(np.clip(xy, -30_000, 30_000) * (1 << _SHIFT)).astype(int).reshape(-1, 2, 2).tolist()
+        return places, np.maximum(depth, _NEAR_M).mean(1), kept

@@ -14,18 +14,26 @@ from xnect.gui.text import tr
 from xnect.gui.views.scene_painted import PaintedScene
 from xnect.skeleton.joints import PELVIS
 
+#: Renderers that compute OpenGL on the processor: there our own drawing is several times cheaper.
+SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software", "swiftshader", "basic render")
+
 
 def opengl_works() -> bool:
-    """Whether an OpenGL context can be made here (not so on Qt's off-screen platform and some remote desktops)."""
+    """Whether there is an OpenGL worth using: a context can be made, and a graphics card is behind it."""
     surface = QOffscreenSurface()
     surface.create()
     context = QOpenGLContext()
-    if not context.create() or not surface.isValid():
+    if not context.create() or not surface.isValid() or not context.makeCurrent(surface):
         return False
-    works = context.makeCurrent(surface)
-    if works:
+    try:
+        from OpenGL import GL
+
+        renderer = (GL.glGetString(GL.GL_RENDERER) or b"").decode(errors="replace").lower()
+    except (ImportError, OSError, AttributeError):
+        return False
+    finally:
         context.doneCurrent()
-    return works
+    return not any(name in renderer for name in SOFTWARE)
 
 
 class SceneView(QWidget):
@@ -44,7 +52,10 @@ class SceneView(QWidget):
         self.canvas = self._canvas(use_gl)
         self.painted = isinstance(self.canvas, PaintedScene)
         self.canvas.installEventFilter(self)
-        self.note = QLabel(tr("No OpenGL here: simple drawing"), self)
+        self.note = QLabel(tr("no OpenGL"), self)
+        self.note.setToolTip(
+            tr("There is no graphics card with OpenGL here, so the 3D view is painted by the processor.")
+        )
         self.note.setObjectName("dim")
         self.note.setVisible(self.painted)
         self.setMinimumSize(240, 160)

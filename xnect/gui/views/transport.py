@@ -63,6 +63,7 @@ class TransportBar(QWidget):
         self._drawn: tuple[bool, str] | None = None
         self.slider = SeekSlider(Qt.Horizontal)
         self.slider.setRange(0, _TICKS)
+        self.slider.setFocusPolicy(Qt.TabFocus)  # after a click the arrows still mean frames
         self.slider.setPageStep(_TICKS // 20)
         self.slider.setAccessibleName(tr("Position"))
         self.time = QLabel("0:00.0")
