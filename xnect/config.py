@@ -147,9 +147,9 @@ class FilterConfig:
     enabled: bool = True
     min_cutoff_2d: float = 10.0
     beta_2d: float = 40.0
-    min_cutoff_3d: float = 1.7
-    beta_3d: float = 3.2
-    derivative_cutoff: float = 1.0
+    min_cutoff_3d: float = 1.2
+    beta_3d: float = 6.0
+    derivative_cutoff: float = 1.5
 
     def __post_init__(self) -> None:
         _check(

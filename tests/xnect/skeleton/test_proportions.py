@@ -64,15 +64,15 @@ def test_poses_of_any_size_give_the_same_ratios():
     rng = np.random.default_rng(2)
     found = []
     for size in (0.6, 1.7):
-        estimator = ProportionEstimator(None, 200)
+        estimator = ProportionEstimator(None, 60)
         estimator.reset(ROW)
-        for _ in range(200):
+        for _ in range(60):
             estimator.update(ROW, size * pose_of(offsets[0], rng)[None], SURE)
         found.append(estimator.offsets_m(ROW)[0])
-    assert np.abs(found[0] - found[1]).max() < 2e-3
+    assert np.abs(found[0] - found[1]).max() < 4e-3
     error = np.linalg.norm(found[0] - offsets[0], axis=-1)
     default = np.linalg.norm(offsets_from_ratios(np.ones(len(BONE_NAMES)), None) - offsets[0], axis=-1)
-    assert error.sum() < 0.35 * default.sum()
+    assert error.sum() < 0.4 * default.sum()
 
 
 def test_noise_and_outliers_average_out():

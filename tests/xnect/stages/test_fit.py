@@ -327,7 +327,7 @@ def test_bad_input_is_named():
         FilterConfig(min_cutoff_3d=0.0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0.1, 1.0, 100.0]), st.booleans())
 def test_nonsense_never_blows_up(seed, size, static):
     """Random numbers for everything, 30 % of the frames missing: finite, human, not thrown to infinity."""
