@@ -19,7 +19,7 @@ _SHARE = {
 _CALM = ("gesture_everyday", "signals_gesture", "exercise_arms", "wash_reach")
 #: A body is set on the ground when its lowest point is nearer to it than that, else it is jumping [m].
 _JUMP_M = 0.12
-_FLIES_M = 0.45
+_FLIES_M = 0.25
 
 
 class Moves:

@@ -209,7 +209,8 @@ class SceneSampler:
                 boxes.append(occluder[1])
         where = str(
             rng.choice(
-                ["room", "panorama", "photo"], p=[0.5, 0.3, 0.2] if kind in ("crowd", "touching") else [0.8, 0.1, 0.1]
+                ["room", "panorama", "photo"],
+                p=[0.52, 0.36, 0.12] if kind in ("crowd", "touching") else [0.8, 0.1, 0.1],
             )
         )
         if where == "photo" and frames > 1:
