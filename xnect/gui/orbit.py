@@ -62,9 +62,10 @@ class Orbit:
     def axes(self) -> np.ndarray:
         """Rows right, up, forward of the viewer, (3, 3), scene axes."""
         a, e = math.radians(self.azimuth), math.radians(self.elevation)
-        forward = -np.array([math.cos(e) * math.cos(a), math.cos(e) * math.sin(a), math.sin(e)])
-        right = np.array([-math.sin(a), math.cos(a), 0.0])
-        return np.stack([right, np.cross(right, forward), forward])
+        sin_a, cos_a, sin_e, cos_e = math.sin(a), math.cos(a), math.sin(e), math.cos(e)
+        return np.array(
+            [[-sin_a, cos_a, 0.0], [-sin_e * cos_a, -sin_e * sin_a, cos_e], [-cos_e * cos_a, -cos_e * sin_a, -sin_e]]
+        )
 
     def pan(self, right_m: float, up_m: float) -> None:
         """Move the point looked at, along the viewer's own axes [m]."""

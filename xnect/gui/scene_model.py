@@ -16,6 +16,8 @@ from xnect.structures import Person
 BONES = np.array([(PARENTS_3D[j], j) for j in range(len(JOINTS_3D)) if j != PELVIS])
 _BONE_SIDES = SIDE_3D[BONES[:, 1]]
 
+#: Points of a trail that are drawn.
+TRAIL_POINTS = 32
 _LIGHT = np.array([0.35, -0.75, 0.56])  # from the camera's side, above, a little from the right
 _DIM = np.array([0.45, 0.47, 0.50])
 
@@ -122,6 +124,7 @@ def _trails(people: list[Person], state: WindowState) -> tuple[np.ndarray, np.nd
     if state.options.trails:
         for person in people:
             path = scene_from_camera(state.history.trail(person.id, state.options.trail_s) @ state.level.T)
+            path = path[:: max(1, len(path) // TRAIL_POINTS)]
             if len(path) < 2:
                 continue
             path[:, 2] = -state.floor_y_m + 0.01  # the way walked, on the ground

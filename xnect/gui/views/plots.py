@@ -20,6 +20,8 @@ from xnect.gui.theme import colour
 
 #: Points drawn at most per curve; more than the pixels of a plot only cost time.
 MOST_POINTS = 300
+#: Longer than this without a sight is a gap in the curve [s].
+GAP_S = 0.4
 
 
 class PlotView(QWidget):
@@ -127,7 +129,7 @@ class PlotView(QWidget):
             if self._pens.get(person) != wide:
                 self._pens[person] = wide
                 curve.setPen(pg.mkPen(QColor(*person_rgb(person)), width=wide))
-            curve.setData(times[::stride], values[::stride])
+            curve.setData(*self._with_gaps(times[::stride], values[::stride]))
             if len(values) and (person == state.selected or reading == ""):
                 value = values[min(len(values) - 1, int(np.searchsorted(times, now - 1e-6)))]
                 reading = f"{value:.1f} {quantity.unit}" if quantity.unit == "deg" else f"{value:.2f} {quantity.unit}"
@@ -144,6 +146,12 @@ class PlotView(QWidget):
     def _series(self, person: int, key: str) -> tuple[np.ndarray, np.ndarray]:
         state = self._state
         return state.history.series(person, key, state.angle_names, state.floor_y_m, state.level)
+
+    @staticmethod
+    def _with_gaps(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same with a break wherever the person was away: a line across would claim what nobody saw."""
+        holes = np.flatnonzero(np.diff(times) > GAP_S) + 1
+        return np.insert(times, holes, times[holes]), np.insert(values, holes, np.nan)
 
     def _span(self, now: float) -> tuple[float, float]:
         """Times to show [s]: the last seconds, or both sides of the cursor in a recording."""

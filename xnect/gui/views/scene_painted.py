@@ -54,11 +54,14 @@ class PaintedScene(QWidget):
         picture = QImage(image.data, width, height, image.strides[0], QImage.Format_BGR888)
         picture.setDevicePixelRatio(ratio)
         painter.drawImage(0, 0, picture)
-        for position, text, rgb in scene.labels:
-            xy, depth = self._orbit.project(position[None], (self.width(), self.height()))
-            if depth[0] > _NEAR_M:
+        if not scene.labels:
+            return
+        places, depth = self._orbit.project(np.array([p for p, _, _ in scene.labels]), (self.width(), self.height()))
+        metrics = painter.fontMetrics()
+        for (x, y), z, (_, text, rgb) in zip(places.tolist(), depth, scene.labels, strict=True):
+            if z > _NEAR_M:
                 painter.setPen(QColor(*rgb))
-                painter.drawText(QPointF(xy[0, 0] - painter.fontMetrics().horizontalAdvance(text) / 2, xy[0, 1]), text)
+                painter.drawText(QPointF(x - metrics.horizontalAdvance(text) / 2, y), text)
 
     def _shade(self, role: str) -> tuple[int, int, int]:
         shade = colour(self._state.options.theme, role)
