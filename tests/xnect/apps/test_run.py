@@ -149,11 +149,12 @@ def whole(clip, fake, tmp_path):
 
 
 def test_resume_goes_on_and_gives_what_an_unbroken_run_gives(clip, fake, whole, interrupted, tmp_path, capfd):
-    fake.stop_at = 12
+    fake.stop_at, fake.delay_s = 12, 0.06  # slow enough that the stop comes before the end on a busy machine too
     words = ["--video", clip, "--output", "out", "--formats", "jsonl,overlay,bvh"]
     assert go(*words) == 130
+    fake.delay_s = 0.0
     assert "what was recorded is whole" in capfd.readouterr().err
-    assert 13 <= len(load(tmp_path / "out")) < 20
+    assert 13 <= len(load(tmp_path / "out")) < 30
     assert (tmp_path / "out/overlay.mp4").exists()
     with (tmp_path / "out/poses.jsonl").open("ab") as log:  # as a killed run would leave it
         log.write(b'{"frame": 99, "ti')
