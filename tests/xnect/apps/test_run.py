@@ -152,7 +152,6 @@ def test_resume_goes_on_and_gives_what_an_unbroken_run_gives(clip, fake, whole, 
     fake.stop_at, fake.delay_s = 12, 0.06  # slow enough that the stop comes before the end on a busy machine too
     words = ["--video", clip, "--output", "out", "--formats", "jsonl,overlay,bvh"]
     assert go(*words) == 130
-    fake.delay_s = 0.0
     assert "what was recorded is whole" in capfd.readouterr().err
     assert 13 <= len(load(tmp_path / "out")) < 30
     assert (tmp_path / "out/overlay.mp4").exists()
@@ -160,7 +159,7 @@ def test_resume_goes_on_and_gives_what_an_unbroken_run_gives(clip, fake, whole, 
         log.write(b'{"frame": 99, "ti')
     fake.stop_at = 20
     assert go(*words, "--resume") == 130  # and stopped once more
-    fake.stop_at = -1
+    fake.stop_at, fake.delay_s = -1, 0.0
     assert go(*words, "--resume") == 0
     assert (tmp_path / "out/poses.jsonl").read_bytes() == whole
     assert not (tmp_path / "out" / KEPT_NAME).exists()
