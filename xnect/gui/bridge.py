@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from PyQt5.QtCore import QObject, pyqtSignal
 
 from xnect.gui.engine_events import EngineEvents
-from xnect.gui.parts import CameraChoice
+from xnect.gui.parts import CameraChoice, Parts
 from xnect.gui.state import Shown
+
+_log = logging.getLogger(__name__)
 
 #: Frames that may wait for a slow window; older ones are missing in plots and when stepping back, nowhere else.
 KEEP = 32
@@ -82,3 +85,17 @@ class Bridge(QObject):
     def _send(self, signal: pyqtSignal, *values: object) -> None:
         if not self._closed:
             signal.emit(*values)
+
+
+def look_for_cameras(parts: Parts, bridge: Bridge) -> None:
+    """List the cameras in a thread of its own (drivers may take seconds) and tell the bridge."""
+
+    def work() -> None:
+        try:
+            cameras = parts.list_cameras()
+        except Exception as error:  # noqa: BLE001 - drivers throw anything
+            _log.warning("cameras cannot be listed: %s", error)
+            cameras = []
+        bridge.tell_cameras(cameras)
+
+    threading.Thread(target=work, name="xnect-cameras", daemon=True).start()

@@ -116,7 +116,7 @@ class Layout:
         for dock in docks.values():
             dock.show()
         width, height = window.width(), window.height()
-        right = 330
+        right = 345
         half = (width - right) // 2
         window.resizeDocks([docks["camera"], docks["scene"], docks["people"]], [half, half, right], Qt.Horizontal)
         rest = height - 190

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from xnect.errors import XnectError
 from xnect.gui import settings as setting_files
 from xnect.gui import theme
 from xnect.gui.actions import build, calm_buttons, is_wanted_by
-from xnect.gui.bridge import Bridge
+from xnect.gui.bridge import Bridge, look_for_cameras
 from xnect.gui.commands import Commands
 from xnect.gui.dialogs import show_error
 from xnect.gui.drawing import Drawing
@@ -97,16 +96,7 @@ class MainWindow(QMainWindow):
 
     def find_cameras(self) -> None:
         """List cameras in a thread of its own; drivers may take seconds."""
-
-        def work() -> None:
-            try:
-                cameras = self.parts.list_cameras()
-            except Exception as error:  # noqa: BLE001 - drivers throw anything
-                _log.warning("cameras cannot be listed: %s", error)
-                cameras = []
-            self.bridge.tell_cameras(cameras)
-
-        threading.Thread(target=work, name="xnect-cameras", daemon=True).start()
+        look_for_cameras(self.parts, self.bridge)
 
     def _view_menu(self) -> None:
         menu = self.menus["View"]
@@ -278,6 +268,9 @@ class MainWindow(QMainWindow):
         for shown in fresh:
             self.rewind.push(shown)
             self.state.take_in(shown)
+        if not self.state.angle_names and fresh[-1].result.people:  # the pipeline is loaded, so this is at hand
+            self.state.angle_names = self.parts.angle_names()
+            self.views.plots.set_angle_names(self.state.angle_names)
         if self.rewind.at_head:
             self._show(fresh[-1])
 

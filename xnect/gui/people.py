@@ -119,10 +119,18 @@ class People:
             entry.seen_at_s = result.timestamp_s
             height = person_height_m(person)
             entry.height_m = height if entry.height_m == 0 else entry.height_m + 0.1 * (height - entry.height_m)
+        if count_time:
+            for entry in [e for e in self.entries.values() if self._was_nobody(e, result.timestamp_s)]:
+                del self.entries[entry.id]
         if len(self.entries) > self.KEEP:
             oldest = sorted(self.entries.values(), key=lambda e: (e.present, e.seen_at_s))
             for entry in oldest[: len(self.entries) - self.KEEP]:
                 del self.entries[entry.id]
+
+    @staticmethod
+    def _was_nobody(entry: Entry, now_s: float) -> bool:
+        """Seen for a blink, long gone, and without a name: a mistake of the network."""
+        return not entry.present and not entry.name and entry.visible_s < 0.3 and now_s - entry.seen_at_s > 1.5
 
     def shown(self, person_id: int) -> bool:
         """Whether the person is to be drawn."""

@@ -39,7 +39,7 @@ QToolButton::menu-indicator {{ image: none; }}
 QPushButton#record {{ font-weight: bold; }}
 QPushButton#record:checked {{ background: {record}; color: white; border-color: {record}; }}
 QToolTip, QMenu {{ border: 1px solid {line}; }}
-QHeaderView::section {{ background: {raised}; color: {dim}; border: none; padding: 4px 6px; }}
+QHeaderView::section {{ background: {raised}; color: {dim}; border: none; padding: 4px 4px; }}
 QCheckBox::indicator, QTableView::indicator, QMenu::indicator {{ width: 13px; height: 13px; border: 1px solid {dim};
   border-radius: 3px; background: {base}; }}
 QCheckBox::indicator:checked, QTableView::indicator:checked, QMenu::indicator:checked {{ background: {accent};

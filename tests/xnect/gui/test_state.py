@@ -101,8 +101,22 @@ def test_people_list_stays_small(result_at):
         mapped = IdMap()
         mapped.merge(1, i + 1)
         people.advance(mapped.apply(result))
+        people.rename(i + 1, "somebody")
     assert len(people.entries) == people.KEEP
     assert people.KEEP + 50 in people.entries
+
+
+def test_ghosts_of_a_blink_leave_the_list(result_at):
+    people = People()
+    people.advance(result_at(0, 0.0, CAMERA, 3))
+    for i in range(1, 40):
+        people.advance(result_at(i, i / 20, CAMERA, 2))
+    assert sorted(people.entries) == [1, 2]
+    people.advance(result_at(40, 2.0, CAMERA, 3))
+    people.rename(3, "Zoe")
+    for i in range(41, 90):
+        people.advance(result_at(i, i / 20, CAMERA, 1))
+    assert sorted(people.entries) == [1, 2, 3], "who has a name, or was there for a while, stays"
 
 
 def test_merge_then_swap_of_ids(result_at):

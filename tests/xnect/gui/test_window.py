@@ -403,6 +403,9 @@ def test_the_3d_view_draws_turns_and_follows(playing, qtbot):
 def test_plots_save_tables_and_pictures(playing, qtbot, tmp_path):
     window = playing
     plots = window.views.plots
+    qtbot.waitUntil(lambda: plots.choice.findData("angle:left_elbow_flexion") >= 0)
+    plots.choose("angle:left_elbow_flexion")
+    qtbot.waitUntil(lambda: plots.reading.text().endswith("deg"))
     plots.choose("height:left_wrist")
     qtbot.wait(500)
     plots.save(tmp_path / "curve.csv")
