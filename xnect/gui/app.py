@@ -109,7 +109,7 @@ def run(app: QApplication, window: MainWindow) -> int:
     catch_errors(lambda title, text, details: window.bridge.failed.emit(title, text, details))
     stop = hear_signals(window)
     code = int(app.exec_())
-    stop()
+    code = stop() or code
     if any(thread.name.startswith("xnect-") for thread in threading.enumerate()):
         # a thread still loads the network or hangs in a driver; tearing Python down under it aborts the process
         logging.shutdown()
@@ -135,8 +135,11 @@ def catch_errors(show: Callable[[str, str, str], None]) -> None:
     threading.excepthook = lambda args: hook(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
 
 
-def hear_signals(window: MainWindow) -> Callable[[], None]:
-    """Ctrl-C and SIGTERM close the window well; returns what undoes this.
+def hear_signals(window: MainWindow) -> Callable[[], int]:
+    """Ctrl-C and SIGTERM close the window well.
+
+    Returns:
+        What undoes this; it returns the exit code of the signal that came (130, 143), 0 where none did.
 
     Python runs its handlers only between instructions of its own; a slow timer gives it the chance.
     """
@@ -144,7 +147,10 @@ def hear_signals(window: MainWindow) -> Callable[[], None]:
 
     from PyQt5.QtCore import QTimer
 
-    def close(_number: int, _frame: object) -> None:
+    came: list[int] = []
+
+    def close(number: int, _frame: object) -> None:
+        came.append(number)
         window.ask = False
         QTimer.singleShot(0, window.close)
 
@@ -156,10 +162,11 @@ def hear_signals(window: MainWindow) -> Callable[[], None]:
     timer.timeout.connect(lambda: None)
     timer.start(200)
 
-    def undo() -> None:
+    def undo() -> int:
         timer.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
+        return 128 + came[0] if came else 0
 
     return undo
 

@@ -676,3 +676,21 @@ def test_the_command_lines_output_is_recorded_from_the_first_frame(window, qtbot
     assert [len(s.results) for s in world.sinks] == [40, 40]
     assert (tmp_path / "out" / "a" / "poses.jsonl").is_file()
     assert (tmp_path / "out" / "b" / "poses.jsonl").is_file()
+
+
+def test_signals_close_the_window_and_tell_their_code(window, qtbot, world):
+    import signal
+
+    from xnect.gui import app
+
+    window.open_source(LIVE)
+    qtbot.waitUntil(lambda: bool(window.state.visible_people()))
+    window.commands.record()
+    qtbot.waitUntil(lambda: window.state.recording.frames > 2)
+    undo = app.hear_signals(window)
+    try:
+        signal.raise_signal(signal.SIGTERM)
+        qtbot.waitUntil(lambda: not window.isVisible())
+    finally:
+        assert undo() == 143
+    assert world.sinks[0].closed
