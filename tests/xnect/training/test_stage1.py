@@ -175,7 +175,7 @@ def test_jpeg_like_keeps_the_picture():
 def small_trainer(store, out, steps):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
-    loss = stage1.MapLoss(store, ViewConfig(size=64), 2, bf16=False)
+    loss = stage1.MapLoss(store, [ViewConfig(size=64), ViewConfig(size=80)], 2, bf16=False)
     return Trainer(net, loss, LoopConfig(out=out, steps=steps, warmup=2, seed=4, bf16=False))
 
 
@@ -200,10 +200,25 @@ def test_a_damaged_checkpoint_is_refused(store, tmp_path):
         small_trainer(store, tmp_path, 2).resume(tmp_path / "checkpoint.pt")
 
 
+def test_batches_of_larger_crops_are_smaller(store):
+    loss = stage1.MapLoss(store, [ViewConfig.of_size(64), ViewConfig.of_size(128)], 8, bf16=False)
+    shapes = set()
+
+    class Spy(torch.nn.Module):
+        def forward(self, images):
+            shapes.add(tuple(images.shape))
+            return torch.zeros(len(images), 40, images.shape[2] // 8, images.shape[3] // 8), None
+
+    torch.manual_seed(0)
+    for step in range(12):
+        loss(Spy(), step)
+    assert shapes == {(8, 3, 64, 64), (2, 3, 128, 128)}
+
+
 def test_training_learns(store, tmp_path):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
-    loss = stage1.MapLoss(store, ViewConfig(size=96, layers=1), 4, bf16=False)
+    loss = stage1.MapLoss(store, [ViewConfig(size=96, layers=1)], 4, bf16=False)
     trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=30, warmup=3, bf16=False, learning_rate=3e-3))
     losses = [trainer._one_step() for _ in range(30)]
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:4])
