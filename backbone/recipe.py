@@ -43,7 +43,7 @@ class TrainConfig:
         erase: Probability of random erasing.
         smallest_area: Smallest share of the picture that random cropping keeps.
         mirror: Probability of mirroring; 0 where left and right differ in meaning.
-        amp: Mixed precision.
+        amp: Mixed precision: float16 on CUDA, bfloat16 on a CPU (there only for pictures of more than 32 px).
         workers: Processes that read pictures; 0 reads in the training process.
         seed: Of everything random.
         device: "auto", "cpu", "cuda" or "cuda:N".
