@@ -68,7 +68,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """The options of ``xnect train stage1``."""
     parser = argparse.ArgumentParser(prog="xnect train stage1", description=__doc__)
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder with train13.json and its picture shards")
+    add("--data", type=Path, nargs="+", required=True, help="folders with train13.json and its picture shards")
     add("--out", type=Path, required=True, help="folder for checkpoint, log, curve and weights")
     add("--network", default="selecsls42", help="trunk, see `python -m backbone summary`")
     add("--width", type=float, default=0.5, help="factor on the trunk's channels")
@@ -82,7 +82,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--side", type=int, default=288, help="side at which pictures are kept in memory [px]")
     add("--lr", type=float, default=1.5e-3)
     add("--warmup", type=int, default=300)
-    add("--soft-maps", type=Path, help="a teacher's maps made by `python -m xnect.training.soft_maps`")
+    add("--soft-maps", type=Path, nargs="+", help="a teacher's maps made by `python -m xnect.training.soft_maps`")
     add("--eval-every", type=float, default=15.0, help="minutes between evaluations on held-out pictures")
     add("--limit", type=int, help="only so many pictures (for trials)")
     add("--device", default="auto", help="auto, cpu or cuda")
