@@ -22,8 +22,8 @@ from xnect.training.soft_maps import attach_soft_maps
 from xnect.training.targets import draw_targets
 from xnect.training.views import ViewConfig, draw_crops
 
-#: Pictures in which everyone is labelled are drawn so many times as often as others.
-COMPLETE_SHARE = 4
+#: Pictures in which everyone or several people are labelled are drawn so many times as often as others.
+RICH_SHARE = 4
 #: Scale of the loss, so that it is of order one.
 LOSS_SCALE = 40.0
 
@@ -41,9 +41,9 @@ class MapLoss:
         self._batches = [max(2, round(batch * (views[0].size / view.size) ** 2)) for view in views]
         self._focal = store.focal_people()
         useful = torch.nonzero(self._focal.any(1)).flatten()
-        whole = useful[store.complete[useful]]
+        rich = useful[store.complete[useful] | (self._focal[useful].sum(1) > 1)]
         empty = torch.nonzero(~self._focal.any(1) & store.complete).flatten()
-        self._pool = torch.cat([useful, *[whole] * (COMPLETE_SHARE - 1), empty])
+        self._pool = torch.cat([useful, *[rich] * (RICH_SHARE - 1), empty])
         self._mean = torch.tensor(MEAN, device=store.device).view(1, 3, 1, 1)
         self._std = torch.tensor(STD, device=store.device).view(1, 3, 1, 1)
 
