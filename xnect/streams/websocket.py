@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import logging
+import os
 import re
 import secrets
 import socket
@@ -243,9 +244,8 @@ def _listen(address: Address) -> socket.socket:
         family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
         found = socket.create_server((address.host, address.port), family=family, backlog=128)
     except OSError as error:
-        raise StreamError(
-            f"cannot listen at {address}: {error.strerror or error} (--websocket takes another port)"
-        ) from error
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)  # create_server adds to it
+        raise StreamError(f"cannot listen at {address}: {why} (--websocket takes another port)") from error
     found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
     return found
 

@@ -13,7 +13,9 @@ import pytest
 
 from xnect.streams import open_streams
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), "")
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+)
 DRIVER = shutil.which("chromedriver") or ""
 
 
@@ -25,7 +27,13 @@ def browser():
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     with tempfile.TemporaryDirectory() as profile:
-        words = ["--headless=new", "--disable-gpu", "--no-first-run", "--window-size=960,640", f"--user-data-dir={profile}"]
+        words = [
+            "--headless=new",
+            "--disable-gpu",
+            "--no-first-run",
+            "--window-size=960,640",
+            f"--user-data-dir={profile}",
+        ]
         for word in [*words, *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]:
             options.add_argument(word)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
