@@ -113,19 +113,29 @@ class Work:
             self._once()
 
 
+def queued_s() -> float:
+    """How long this thread has waited for a processor that others had [s]; 0 where the system does not tell (not Linux)."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
+
+
 def stretch(work: Work, streams: Streams, frames: list[FrameResult], pace_s: float) -> dict[str, list[float]]:
-    """Work through frames at a camera's pace; wall and processor time of each frame's work, of the calling thread [ms]."""
-    wall, own = [], []
+    """Work through frames at a camera's pace; three kinds of time of each frame's work, of the calling thread [ms]."""
+    wall, own, awake = [], [], []
     due = time.perf_counter()
     for result in frames:
         due += pace_s
-        begin, begin_own = time.perf_counter(), time.thread_time()
+        begin, begin_own, begin_queued = time.perf_counter(), time.thread_time(), queued_s()
         work()
         streams.send(result)
+        queued = queued_s() - begin_queued
         wall.append((time.perf_counter() - begin) * 1e3)
         own.append((time.thread_time() - begin_own) * 1e3)
+        awake.append(wall[-1] - queued * 1e3)
         time.sleep(max(0.0, due - time.perf_counter()))
-    return {"wall": wall, "own": own}
+    return {"wall": wall, "own": own, "awake": awake}
 
 
 def main() -> None:
@@ -135,29 +145,34 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=90, help="a stretch")
     parser.add_argument("--people", type=int, default=3)
     parser.add_argument("--frame-ms", type=float, default=25.0, help="the pipeline's work on a frame")
+    parser.add_argument("--rest-ms", type=float, default=1000 / 30, help="from one frame to the next")
     parser.add_argument("--client-core", type=int, help="processor for the clients")
     parser.add_argument("--output", type=Path, help="JSON")
     options = parser.parse_args()
     made = [made_up(i, options.people) for i in range(options.frames)]
     work, off = Work(options.frame_ms), Streams([])
-    times: dict[str, dict[str, list[float]]] = {"without": {"wall": [], "own": []}, "with": {"wall": [], "own": []}}
+    times: dict[str, dict[str, list[float]]] = {
+        side: {"wall": [], "own": [], "awake": []} for side in ("without", "with")
+    }
     beside_s = 0.0
     dropped = cut = 0
-    stretch(work, off, made[:30], 1 / 30)
+    stretch(work, off, made[:30], options.rest_ms / 1e3)
     for _ in range(options.turns):
-        _collect(times["without"], stretch(work, off, made, 1 / 30))
+        _collect(times["without"], stretch(work, off, made, options.rest_ms / 1e3))
         with open_streams(
             websocket="127.0.0.1:0", vmc=("127.0.0.1:39539",), osc=("127.0.0.1:9000",), udp=("127.0.0.1:8766",)
         ) as streams:
             server = streams.outlets[0]
             job = multiprocessing.get_context("spawn").Process(
-                target=clients, args=(server.address.port, options.frames / 30, options.client_core), daemon=True
+                target=clients,
+                args=(server.address.port, options.frames * options.rest_ms / 1e3, options.client_core),
+                daemon=True,
             )
             job.start()
             while server.clients < READERS + STALLED + DYING:
                 time.sleep(0.01)
             begin, begin_own = time.process_time(), time.thread_time()
-            _collect(times["with"], stretch(work, streams, made, 1 / 30))
+            _collect(times["with"], stretch(work, streams, made, options.rest_ms / 1e3))
             beside_s += time.process_time() - begin - (time.thread_time() - begin_own)
             dropped += streams.dropped
             cut += server.dropped
@@ -175,7 +190,12 @@ def _report(
     options: argparse.Namespace, times: dict[str, dict[str, list[float]]], beside_ms: float, dropped: int, cut: int
 ) -> None:
     rows, results = [], {"provenance": provenance(), "options": {k: str(v) for k, v in vars(options).items()}}
-    for name, label in (("own", "processor time of the pipeline's thread"), ("wall", "time by the clock")):
+    labels = {
+        "own": "processor time of the pipeline's thread",
+        "awake": "clock, less the wait for a processor (so: with the wait for the interpreter's lock)",
+        "wall": "clock",
+    }
+    for name, label in labels.items():
         without, beside = Times.of(times["without"][name]), Times.of(times["with"][name])
         cost = beside.median / without.median - 1
         mean = float(np.mean(times["with"][name]) / np.mean(times["without"][name]) - 1)

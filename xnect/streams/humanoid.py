@@ -66,9 +66,14 @@ class Humanoids:
 
 def product(a: np.ndarray, b: np.ndarray) -> F64:
     """Products of quaternions (..., 4), w, x, y, z."""
-    w, v, w2, v2 = a[..., :1], a[..., 1:], b[..., :1], b[..., 1:]
-    real = w * w2 - (v * v2).sum(-1, keepdims=True)
-    return np.concatenate([real, w * v2 + w2 * v + np.cross(v, v2)], -1)
+    w, x, y, z = np.moveaxis(a, -1, 0)
+    w2, x2, y2, z2 = np.moveaxis(b, -1, 0)
+    out: F64 = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    out[..., 0] = w * w2 - x * x2 - y * y2 - z * z2
+    out[..., 1] = w * x2 + x * w2 + y * z2 - z * y2
+    out[..., 2] = w * y2 - x * z2 + y * w2 + z * x2
+    out[..., 3] = w * z2 + x * y2 - y * x2 + z * w2
+    return out
 
 
 def local_quaternions(angles_rad: np.ndarray) -> F64:

@@ -127,8 +127,13 @@ class Slots:
 
     def _blend(self, step_s: float) -> None:
         """Move on what is shown: along the shorter way from where the blend began to where it goes."""
-        moving = self.used & (self._phase != _HELD)
-        self._share[moving] = np.minimum(self._share[moving] + step_s / BLEND_S, 1.0)
+        there = self.used & (self._phase != _HELD)
+        self._share[there] = np.minimum(self._share[there] + step_s / BLEND_S, 1.0)
+        moving = there & (self._share < 1.0)
+        there &= ~moving
+        self.turns[there], self.places[there] = self._to_turns[there], self._to_places[there]
+        if not moving.any():
+            return
         share = self._share[moving]
         share = (share * share * (3.0 - 2.0 * share))[:, None, None]
         a, b = self._from_turns[moving], self._to_turns[moving]

@@ -46,6 +46,8 @@ class VmcOutlet:
                     f"VMC to {address}: {people} people need ports up to {PORT_STEP * (people - 1)} above"
                 )
         self._template = Template(_POSE, 7)
+        self._time = Template([("/VMC/Ext/T", ())], 1)
+        self._state = [bundle([message("/VMC/Ext/OK", 1, 3, 0, tracking)]) for tracking in (0, 1)]
         self._slots = Slots(people)
         self._senders = [Sender(address) for address in addresses]
         self._first_s: float | None = None
@@ -75,12 +77,11 @@ class VmcOutlet:
             self._first_s = now_s
         slots, seen = self._slots, self._slots.seen
         values = np.empty((len(BONES) + 1, 7))
-        time = message("/VMC/Ext/T", float(now_s - self._first_s))
+        (time,) = self._time.filled(np.array([[now_s - self._first_s]]))
         for slot in np.flatnonzero(slots.used).tolist():
             values[0] = [*slots.roots[slot], 0.0, 0.0, 0.0, 1.0]
             values[1:, :3], values[1:, 3:] = slots.places[slot], slots.turns[slot]
-            state = bundle([message("/VMC/Ext/OK", 1, 3, 0, int(seen[slot])), time])
-            for data in (state, *self._template.filled(values)):
+            for data in (self._state[int(seen[slot])], time, *self._template.filled(values)):
                 for sender in self._senders:
                     sender.send(data, PORT_STEP * slot)
 
