@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import Times, give_out
+from common import give_out
 
 from xnect.evaluation.report import provenance
 from xnect.geometry import camera_from_fov
@@ -141,8 +141,8 @@ def stretch(work: Work, streams: Streams, frames: list[FrameResult], pace_s: flo
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=6, help="stretches with and without")
-    parser.add_argument("--frames", type=int, default=90, help="a stretch")
+    parser.add_argument("--turns", type=int, default=40, help="stretches with and without")
+    parser.add_argument("--frames", type=int, default=10, help="a stretch")
     parser.add_argument("--people", type=int, default=3)
     parser.add_argument("--frame-ms", type=float, default=25.0, help="the pipeline's work on a frame")
     parser.add_argument("--rest-ms", type=float, default=1000 / 30, help="from one frame to the next")
@@ -150,44 +150,36 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON")
     options = parser.parse_args()
     made = [made_up(i, options.people) for i in range(options.frames)]
-    work, off = Work(options.frame_ms), Streams([])
-    times: dict[str, dict[str, list[float]]] = {
-        side: {"wall": [], "own": [], "awake": []} for side in ("without", "with")
-    }
+    work, off, rest_s = Work(options.frame_ms), Streams([]), options.rest_ms / 1e3
+    means: dict[str, list[dict[str, float]]] = {"without": [], "with": []}
     beside_s = 0.0
-    dropped = cut = 0
-    stretch(work, off, made[:30], options.rest_ms / 1e3)
-    for _ in range(options.turns):
-        _collect(times["without"], stretch(work, off, made, options.rest_ms / 1e3))
-        with open_streams(
-            websocket="127.0.0.1:0", vmc=("127.0.0.1:39539",), osc=("127.0.0.1:9000",), udp=("127.0.0.1:8766",)
-        ) as streams:
-            server = streams.outlets[0]
-            job = multiprocessing.get_context("spawn").Process(
-                target=clients,
-                args=(server.address.port, options.frames * options.rest_ms / 1e3, options.client_core),
-                daemon=True,
-            )
-            job.start()
-            while server.clients < READERS + STALLED + DYING:
-                time.sleep(0.01)
-            begin, begin_own = time.process_time(), time.thread_time()
-            _collect(times["with"], stretch(work, streams, made, options.rest_ms / 1e3))
-            beside_s += time.process_time() - begin - (time.thread_time() - begin_own)
-            dropped += streams.dropped
-            cut += server.dropped
-            job.kill()
-            job.join()
-    _report(options, times, beside_s / (options.turns * options.frames) * 1e3, dropped, cut)
-
-
-def _collect(into: dict[str, list[float]], more: dict[str, list[float]]) -> None:
-    for name, values in more.items():
-        into[name] += values
+    with open_streams(
+        websocket="127.0.0.1:0", vmc=("127.0.0.1:39539",), osc=("127.0.0.1:9000",), udp=("127.0.0.1:8766",)
+    ) as streams:
+        server = streams.outlets[0]
+        dying_s = 2 * options.turns * options.frames * rest_s
+        job = multiprocessing.get_context("spawn").Process(
+            target=clients, args=(server.address.port, dying_s, options.client_core), daemon=True
+        )
+        job.start()
+        while server.clients < READERS + STALLED + DYING:
+            time.sleep(0.01)
+        stretch(work, streams, made, rest_s)
+        for turn in range(options.turns):
+            for side in ("without", "with") if turn % 2 else ("with", "without"):
+                begin, begin_own = time.process_time(), time.thread_time()
+                times = stretch(work, streams if side == "with" else off, made, rest_s)
+                means[side].append({name: float(np.mean(values)) for name, values in times.items()})
+                if side == "with":
+                    beside_s += time.process_time() - begin - (time.thread_time() - begin_own)
+        dropped, cut = streams.dropped, server.dropped
+        job.kill()
+        job.join()
+    _report(options, means, beside_s / (options.turns * options.frames) * 1e3, dropped, cut)
 
 
 def _report(
-    options: argparse.Namespace, times: dict[str, dict[str, list[float]]], beside_ms: float, dropped: int, cut: int
+    options: argparse.Namespace, means: dict[str, list[dict[str, float]]], beside_ms: float, dropped: int, cut: int
 ) -> None:
     rows, results = [], {"provenance": provenance(), "options": {k: str(v) for k, v in vars(options).items()}}
     labels = {
@@ -196,17 +188,16 @@ def _report(
         "wall": "clock",
     }
     for name, label in labels.items():
-        without, beside = Times.of(times["without"][name]), Times.of(times["with"][name])
-        cost = beside.median / without.median - 1
-        mean = float(np.mean(times["with"][name]) / np.mean(times["without"][name]) - 1)
+        without, beside = (np.array([turn[name] for turn in means[side]]) for side in ("without", "with"))
+        low, middle, high = np.percentile(100 * (beside / without - 1), [25, 50, 75])
         rows.append(
-            f"| {label} | {without.median:.2f} | {beside.median:.2f} | {100 * cost:+.1f} % | {100 * mean:+.1f} % |"
+            f"| {label} | {np.median(without):.2f} | {np.median(beside):.2f} | {middle:+.1f} % | {low:+.1f} to {high:+.1f} % |"
         )
-        results[name] = {"without_ms": without.median, "with_ms": beside.median, "cost_median": cost, "cost_mean": mean}
+        results[name] = {"without_ms": without.tolist(), "with_ms": beside.tolist(), "cost_percent": float(middle)}
     table = [
         f"{options.people} people, {READERS + STALLED + DYING} WebSocket clients ({STALLED} stall, {DYING} die), VMC, OSC, UDP:",
         "",
-        "| a frame's work [ms] | without streams | with | cost, median | cost, mean |",
+        "| a frame's work [ms] | without streams | with | cost, median of turns | middle half |",
         "|---|---|---|---|---|",
         *rows,
         "",

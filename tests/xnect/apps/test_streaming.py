@@ -67,9 +67,9 @@ def test_as_fast_as_possible_and_recorded(clip, fake, lines, tmp_path):
     recorded = [json.loads(line) for line in (tmp_path / "out/poses.jsonl").read_text().splitlines()]
     assert len(recorded) == 31
     last = [line for _, line in got if "frame" in line][-1]
-    assert {k: v for k, v in recorded[-1].items() if k != "people"} == {k: v for k, v in last.items() if k != "people"}
-    same = [{k: v for k, v in line["people"][0].items() if k != "offsets"} for line in (recorded[-1], last)]
-    assert same[0] == same[1]
+    same = recorded[1 + last["frame"]]
+    assert {**same, "people": 0} == {**last, "people": 0}
+    assert {**same["people"][0], "offsets": 0} == {**last["people"][0], "offsets": 0}
 
 
 def test_a_taken_port_is_one_line_and_exit_1(clip, fake, tmp_path, capfd):
@@ -124,8 +124,7 @@ CHILD = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_it_within_a_second(number, code, lines):
+def test_a_signal_ends_it_within_a_second(lines):
     port, got = lines
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen(
@@ -139,12 +138,12 @@ def test_a_signal_ends_it_within_a_second(number, code, lines):
             assert time.monotonic() < until
             assert child.poll() is None
             time.sleep(0.02)
-        child.send_signal(number)
+        child.send_signal(signal.SIGTERM)
         took_s, err = child.communicate(timeout=20)
     finally:
         child.kill()
         child.wait()
-    assert child.returncode == code
+    assert child.returncode == 143
     assert float(took_s) < 1.0
     assert "Traceback" not in err
     assert "stopped" in err

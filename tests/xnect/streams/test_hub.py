@@ -55,7 +55,7 @@ def test_frames_come_in_order_and_ticks_between(results, wait):
 def test_the_pipeline_never_waits_and_the_newest_frames_win(results, wait):
     gate = threading.Event()
     listener = Listener(wait=gate)
-    made = [results(index) for index in range(50)]
+    made = [results(index, ()) for index in range(50)]
     with Streams([listener]) as streams:
         streams.send(made[0])
         wait(lambda: not streams._waiting)  # the outlet hangs in the first frame

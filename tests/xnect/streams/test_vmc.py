@@ -190,8 +190,9 @@ def test_avatars_go_on_while_no_frames_come(osc, results, wait):
 def test_too_fast_frames_are_thinned(osc, results):
     receiver = osc()
     clocked = Clocked(receiver.port, 1)
+    there = results(0, (1,))
     for _ in range(100):
-        clocked.show(results(0, (1,)), step=0.004)
+        clocked.show(there, step=0.004)
     sent = 100 * 0.004 * 60
     time.sleep(0.2)
     assert 0.5 * sent <= len(receiver.of("/VMC/Ext/T")) <= 1.2 * sent
