@@ -233,7 +233,7 @@ def _record(
             folders.prepare(folder)
             folders.check_space(folder)
             process = recording.Resumed(pipeline, earlier) if earlier is not None else pipeline
-            header = recording.recording_header(info, source.camera, config.pipeline)
+            header = recording.recording_header(info, source.camera, config)
             _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info.fps, info.live), folder)
             sink = recording.WithLog(open_writers(folder, config.output.formats, header))
             with Progress(source, info.name, quiet=config.log.level in ("warning", "error")) as progress:

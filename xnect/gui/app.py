@@ -86,7 +86,6 @@ def make_window(
     folder = Path(str(settings.value("folder", "") or default_folder()))
     window = MainWindow(parts or default_parts(), run_config.pipeline, folder, output.formats, settings)
     queue = requests_of(run_config.source) if requests is None else requests
-    window.state.options.mirror = run_config.source.mirror
 
     def begin() -> None:
         window.begin(run_config.pipeline, load=any(r.kind != "recording" for r in queue) or not queue)

@@ -108,7 +108,6 @@ class MainWindow(QMainWindow):
         bridge, views, run = self.bridge, self.views, self.commands.run
         bridge.frame_ready.connect(self._frame_ready, Qt.QueuedConnection)
         bridge.opened.connect(self._opened, Qt.QueuedConnection)
-        bridge.lost.connect(self._lost, Qt.QueuedConnection)
         bridge.ended.connect(self._ended, Qt.QueuedConnection)
         bridge.failed.connect(self._failed, Qt.QueuedConnection)
         bridge.progress.connect(views.notice.progress, Qt.QueuedConnection)
@@ -159,6 +158,7 @@ class MainWindow(QMainWindow):
         if self.takes.busy:
             self.takes.stop()
         self.state.set_source(SourceInfo())
+        self._lost_before = ""
         self.rewind.clear()
         self.rewind.pinned = False
         self.state.playback.playing = True
@@ -281,10 +281,6 @@ class MainWindow(QMainWindow):
     def _opened(self, info: SourceInfo, generation: int) -> None:
         if generation != self.engine.generation:
             return
-        again = self.state.source.title == info.title and self.state.source.live
-        if again:
-            self.tell(tr("{name} is back").format(name=info.title), 4)
-            return
         self.state.set_source(info)
         review = self.engine.review
         if review is not None:
@@ -295,9 +291,6 @@ class MainWindow(QMainWindow):
         self.views.source.show_camera(info.title)
         self.setWindowTitle(f"{info.title} – xnect")
         self.refresh_all()
-
-    def _lost(self, why: str) -> None:
-        self.tell(tr("{name} is lost ({why}); looking for it…").format(name=self.state.source.title, why=why))
 
     def _ended(self) -> None:
         self.state.playback.playing = False
@@ -330,10 +323,11 @@ class MainWindow(QMainWindow):
         why = self.engine.lost
         if why != self._lost_before:
             self._lost_before = why
+            name = self.state.source.title
             if why:
-                self._lost(why)
-            else:
-                self.tell(tr("{name} is back").format(name=self.state.source.title), 4)
+                self.tell(tr("{name} is lost ({why}); looking for it…").format(name=name, why=why))
+            elif name:
+                self.tell(tr("{name} is back").format(name=name), 4)
 
     def _follow(self, person: int | None) -> None:
         self.state.follow = person

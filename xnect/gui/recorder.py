@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from xnect.config import PipelineConfig
 from xnect.errors import XnectError
 from xnect.gui.parts import Parts, RecordingPlan, Sink
 from xnect.gui.state import RecordingStatus, SourceInfo
@@ -47,10 +48,11 @@ class Recorder:
         self,
         plan: RecordingPlan,
         source: Callable[[], SourceInfo],
+        config: PipelineConfig,
         parts: Parts,
         tell: Callable[[RecordingStatus], None],
     ) -> None:
-        self._plan, self._source = plan, source
+        self._plan, self._source, self._config = plan, source, config
         self._parts = parts
         self._tell = tell
         self._queue: queue.Queue[tuple[Frame, FrameResult] | None] = queue.Queue(QUEUE)
@@ -108,7 +110,7 @@ class Recorder:
                 frame, result = item
                 result = only_person(result, self._plan.only)
                 if sink is None:
-                    sink, folder = self._parts.open_sink(self._plan, self._source(), frame, result)
+                    sink, folder = self._parts.open_sink(self._plan, self._source(), self._config, frame, result)
                     self._status = RecordingStatus("recording", folder=str(folder))
                 sink.write(frame, result)
                 self._progress(frame)

@@ -28,6 +28,7 @@ class SourceInfo:
         size_px: Width and height, (0, 0) = not known yet [px].
         fps: Nominal rate, 0 = not known [1/s].
         duration_s: Length of a file, None = not known or endless [s].
+        rotate, mirror: How the pictures are turned clockwise [degrees] and flipped as they are read.
     """
 
     title: str = ""
@@ -35,6 +36,8 @@ class SourceInfo:
     size_px: tuple[int, int] = (0, 0)
     fps: float = 0.0
     duration_s: float | None = None
+    rotate: int = 0
+    mirror: bool = False
 
 
 @dataclass(frozen=True)

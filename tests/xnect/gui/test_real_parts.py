@@ -84,7 +84,7 @@ def engine(world):
     shown, failed, ended, status = [], [], [], []
     parts = dataclasses.replace(world.parts(), open_source=default_parts.open_source, open_sink=default_parts.open_sink)
     events = EngineEvents(
-        shown.append, lambda *a: None, lambda *a: None, lambda: ended.append(1), lambda *a: failed.append(a),
+        shown.append, lambda *a: None, lambda: ended.append(1), lambda *a: failed.append(a),
         lambda *a: None, status.append,
     )  # fmt: skip
     made = Engine(parts, PipelineConfig(), events, IdMap())
