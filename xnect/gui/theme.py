@@ -39,6 +39,7 @@ QToolButton::menu-indicator {{ image: none; }}
 QPushButton#record {{ font-weight: bold; }}
 QPushButton#record:checked {{ background: {record}; color: white; border-color: {record}; }}
 QToolTip, QMenu {{ border: 1px solid {line}; }}
+QTableView {{ selection-background-color: {line}; selection-color: {text}; }}
 QHeaderView::section {{ background: {raised}; color: {dim}; border: none; padding: 4px 4px; }}
 QCheckBox::indicator, QTableView::indicator, QMenu::indicator {{ width: 13px; height: 13px; border: 1px solid {dim};
   border-radius: 3px; background: {base}; }}
@@ -53,6 +54,7 @@ QLabel#warn {{ color: {warn}; }}
 QLabel#clock {{ font-weight: bold; }}
 QFrame#notice {{ background: {raised}; border: 1px solid {line}; border-radius: 5px; }}
 QScrollArea {{ border: none; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 """
 
 

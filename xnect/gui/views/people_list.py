@@ -115,7 +115,9 @@ class PeopleList(QWidget):
                     flags |= Qt.ItemIsEditable
                     swatch = QPixmap(12, 12)
                     swatch.fill(QColor(*entry.rgb))
-                    item.setIcon(QIcon(swatch))
+                    sign = QIcon(swatch)
+                    sign.addPixmap(swatch, QIcon.Selected)  # else Qt dyes it in a selected row
+                    item.setIcon(sign)
                 elif column == _SHOW:
                     flags |= Qt.ItemIsUserCheckable
                 else:

@@ -57,6 +57,9 @@ class PlotView(QWidget):
         save.clicked.connect(self._save_dialog)
         row = QHBoxLayout()
         row.setContentsMargins(4, 3, 4, 3)
+        row.setSpacing(6)
+        self.reading.setMinimumWidth(self.fontMetrics().horizontalAdvance("-888.8 deg"))
+        self.reading.setAlignment(Qt.AlignCenter)
         row.addWidget(self.choice, 1)
         row.addWidget(self.window)
         row.addWidget(self.reading)
@@ -64,6 +67,7 @@ class PlotView(QWidget):
         self.plot = pg.PlotWidget()
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
+        self.plot.getPlotItem().getAxis("left").enableAutoSIPrefix(False)  # metres stay metres
         self.plot.setMouseEnabled(x=False, y=True)
         self._cursor = pg.InfiniteLine(angle=90, movable=False)
         self.plot.addItem(self._cursor, ignoreBounds=True)

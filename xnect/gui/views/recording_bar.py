@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PyQt5.QtCore import pyqtSignal
+from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QMenu, QPushButton, QToolButton, QWidget
 
 from xnect.gui.state import WindowState
@@ -95,7 +95,8 @@ class RecordingBar(QWidget):
     def set_folder(self, folder: Path) -> None:
         """Where takes go."""
         self.folder = folder
-        self.folder_button.setText(self.fontMetrics().elidedText(folder.name or str(folder), 1, 140))
+        name = self.fontMetrics().elidedText(folder.name or str(folder), Qt.ElideMiddle, 140)
+        self.folder_button.setText(tr("Folder: {name}").format(name=name))
         self.folder_button.setToolTip(tr("Recordings go to a new folder in\n{path}").format(path=folder))
 
     def refresh(self) -> None:
