@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from xnect.gui.display import NO_DISPLAY, has_display, mend_qt_paths
+from xnect.gui.text import tr
 
 if TYPE_CHECKING:
     from PyQt5.QtWidgets import QApplication
@@ -128,7 +129,7 @@ def catch_errors(show: Callable[[str, str, str], None]) -> None:
             return
         _log.error("not caught", exc_info=(kind, error, trace))
         details = "".join(traceback.format_exception(kind, error, trace))
-        show("Something went wrong in the window", f"{kind.__name__}: {error}", details)
+        show(tr("Something went wrong in the window"), f"{kind.__name__}: {error}", details)
 
     sys.excepthook = hook
     threading.excepthook = lambda args: hook(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)

@@ -24,6 +24,7 @@ from xnect.gui.reader import Packet, Reader, ReaderEvents, Transport
 from xnect.gui.recorder import Recorder
 from xnect.gui.review import Review
 from xnect.gui.state import Rate, Shown, SourceInfo
+from xnect.gui.text import tr
 from xnect.structures import Camera, FrameResult
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Engine:
         if old is not None:
             old.stop()
             self._old = [r for r in self._old if not r.join(0)] + [old]
-        self._events.progress(f"Opening {request.title or request.spec}…")
+        self._events.progress(tr("Opening {name}…").format(name=request.title or request.spec))
         events = ReaderEvents(self._opened, self._ended, self._unopened)
         reader = Reader(request, lambda r: self._parts.open_source(r, self._config), events, generation)
         reader.wake = self._wake
@@ -133,7 +134,7 @@ class Engine:
             self._config = config
             self._loading += 1
             ticket = self._loading
-        self._events.progress(LOADING)
+        self._events.progress(tr(LOADING))
         threading.Thread(target=self._load, args=(config, ticket), name="xnect-loader", daemon=True).start()
 
     def _load(self, config: PipelineConfig, ticket: int) -> None:
@@ -144,7 +145,7 @@ class Engine:
             _log.warning("the network could not be loaded: %s", text)
             if ticket == self._loading and not self._stop:
                 details = "" if isinstance(error, XnectError) else traceback.format_exc()
-                self._events.failed("The network could not be loaded", text, details)
+                self._events.failed(tr("The network could not be loaded"), text, details)
                 self._events.progress("")
             return
         with self._cond:
@@ -274,7 +275,7 @@ class Engine:
                 self._commands.append(self._use_camera)
             loading = self._pipeline is None and self._replay is None
             self._cond.notify_all()
-        self._events.progress(LOADING if loading else "")
+        self._events.progress(tr(LOADING) if loading else "")
         self._events.opened(info, generation)
 
     def _ended(self, generation: int) -> None:
@@ -286,7 +287,7 @@ class Engine:
         if generation == self._generation:
             self.stop_recording()
             self._events.progress("")
-            self._events.failed("The source cannot be read", why, "")
+            self._events.failed(tr("The source cannot be read"), why, "")
 
     def _wake(self) -> None:
         with self._cond:
@@ -319,7 +320,7 @@ class Engine:
         try:
             command(pipeline)
         except XnectError as error:
-            self._events.failed("That setting cannot be used", str(error), "")
+            self._events.failed(tr("That setting cannot be used"), str(error), "")
 
     def _next(self) -> _Job | None:
         """Wait for something to do; None = the end."""
@@ -390,4 +391,4 @@ class Engine:
             self._commands.clear()
             self._previewed = self._last
         text = str(error) if isinstance(error, XnectError) else f"{type(error).__name__}: {error}"
-        self._events.failed("The pose estimation stopped", text, details)
+        self._events.failed(tr("The pose estimation stopped"), text, details)

@@ -13,7 +13,7 @@ from PyQt5.QtWidgets import QApplication, QMainWindow, QMessageBox, QShortcut
 from xnect.config import OutputConfig, PipelineConfig
 from xnect.errors import XnectError
 from xnect.gui import settings as setting_files
-from xnect.gui import theme
+from xnect.gui import theme, view_menus
 from xnect.gui.actions import build, calm_buttons, is_wanted_by
 from xnect.gui.bridge import Bridge, look_for_cameras
 from xnect.gui.commands import Commands
@@ -28,6 +28,7 @@ from xnect.gui.rewind import Rewind
 from xnect.gui.state import RecordingStatus, Shown, SourceInfo, WindowState
 from xnect.gui.takes import Takes
 from xnect.gui.text import tr
+from xnect.gui.views.key_editor import restore as restore_keys
 
 if TYPE_CHECKING:
     from xnect.gui.views.assistant import Assistant
@@ -72,7 +73,8 @@ class MainWindow(QMainWindow):
         self.commands = Commands(self)
         self.edits = ReviewEdits(self)
         self.actions_by_name, self.menus = build(self, self.commands.run)
-        self._view_menu()
+        restore_keys(self.actions_by_name, self.settings)
+        view_menus.fill(self)
         calm_buttons(self)
         self.drawing = Drawing(self, self._watch_source)
         self._wire()
@@ -97,12 +99,6 @@ class MainWindow(QMainWindow):
     def find_cameras(self) -> None:
         """List cameras in a thread of its own; drivers may take seconds."""
         look_for_cameras(self.parts, self.bridge)
-
-    def _view_menu(self) -> None:
-        menu = self.menus["View"]
-        menu.addSeparator()
-        for dock in self.views.docks.values():
-            menu.addAction(dock.toggleViewAction())
 
     def _wire(self) -> None:
         bridge, views, run = self.bridge, self.views, self.commands.run

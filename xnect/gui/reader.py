@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from xnect.errors import XnectError
 from xnect.gui.parts import Source, SourceRequest
 from xnect.gui.state import SourceInfo
+from xnect.gui.text import tr
 from xnect.structures import Frame
 
 _log = logging.getLogger(__name__)
@@ -157,7 +158,9 @@ class Reader:
                 self._events.failed(str(error), self.generation)
         except Exception as error:  # noqa: BLE001 - a worker's outermost loop: the window must live on
             _log.exception("the source broke")
-            self._events.failed(f"The source broke: {type(error).__name__}: {error}", self.generation)
+            self._events.failed(
+                tr("The source broke: {why}").format(why=f"{type(error).__name__}: {error}"), self.generation
+            )
 
     def _read(self, request: SourceRequest) -> SourceRequest | None:
         """Read one opening of the source; returns what to open next, None = stop."""

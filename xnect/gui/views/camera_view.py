@@ -10,7 +10,7 @@ from PyQt5.QtWidgets import QMenu, QSizePolicy, QWidget
 
 from xnect.gui.map_overlay import affinity_rgba, heatmap_rgba, map_rect
 from xnect.gui.state import WindowState
-from xnect.gui.text import tr
+from xnect.gui.text import person_name, tr
 from xnect.gui.theme import colour
 from xnect.gui.views.skeleton_painter import SkeletonPainter
 from xnect.structures import Person
@@ -108,7 +108,7 @@ class CameraView(QWidget):
         shown = state.shown
         assert shown is not None
         entry = state.people.entries.get(person.id)
-        title = entry.title if entry is not None else f"Person {person.id}"
+        title = entry.title if entry is not None else person_name(person.id)
         self._painter.draw(painter, person, self.to_widget, shown.result.camera, state, title)
 
     def _hint(self, painter: QPainter) -> None:
@@ -205,7 +205,7 @@ class CameraView(QWidget):
         if state.selected is not None and state.selected != person and state.selected not in others:
             others.insert(0, state.selected)
         for other in others:
-            name = state.people.entries[other].title if other in state.people.entries else f"Person {other}"
+            name = state.people.entries[other].title if other in state.people.entries else person_name(other)
             menu.addAction(
                 tr("This is {name} (join the two)").format(name=name), lambda o=other: self.merge_wanted.emit(person, o)
             )
