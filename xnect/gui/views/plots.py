@@ -58,7 +58,9 @@ class PlotView(QWidget):
         row = QHBoxLayout()
         row.setContentsMargins(4, 3, 4, 3)
         row.setSpacing(6)
-        self.reading.setMinimumWidth(self.fontMetrics().horizontalAdvance("-888.8 deg"))
+        self.reading.setFixedSize(
+            self.fontMetrics().horizontalAdvance("-888.8 deg") + 8, self.fontMetrics().height() + 4
+        )
         self.reading.setAlignment(Qt.AlignCenter)
         row.addWidget(self.choice, 1)
         row.addWidget(self.window)

@@ -9,7 +9,7 @@ from PyQt5.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QMenu, 
 
 from xnect.gui.state import WindowState
 from xnect.gui.text import tr
-from xnect.gui.views.transport import clock
+from xnect.gui.views.transport import clock, fix_width
 
 FORMATS: tuple[tuple[str, str], ...] = (
     ("jsonl", "Pose log (JSON lines)"),
@@ -74,6 +74,7 @@ class RecordingBar(QWidget):
         self.folder_button.clicked.connect(self._choose)
         self.status = QLabel("")
         self.status.setObjectName("clock")
+        self.status.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
         self.snapshot = QToolButton()
         self.snapshot.setText(tr("Snapshot"))
         self.snapshot.setToolTip(tr("Save a picture of the view (S, Page down)"))
@@ -112,7 +113,10 @@ class RecordingBar(QWidget):
         self.button.setEnabled(r.phase != "finishing" and (bool(self._state.source.title) or busy))
         for widget in (self.countdown, self.limit, self.formats_button, self.folder_button):
             widget.setEnabled(not busy)
-        self.status.setText(self._text())
+        text = self._text()
+        if text != self.status.text():
+            fix_width(self.status, text)
+            self.status.setText(text)
 
     def _text(self) -> str:
         r = self._state.recording
