@@ -29,7 +29,17 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def crowd() -> float:
+    """How many programs and threads want each core, at least 1: on a crowded machine drawing gives way first."""
+    try:
+        return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    except (OSError, AttributeError):  # Windows does not tell
+        return 1.0
+
+
 SHARE = min(MOST_OF_ONE_CORE, SHARE_OF_MACHINE * usable_cores())
+#: On a crowded machine repaints may come so many times later.
+MOST_PATIENCE = 3.0
 #: Seconds between repaints of lists.
 LIST_S = 0.33
 
@@ -37,8 +47,8 @@ LIST_S = 0.33
 class Budget:
     """Stretches the time between repaints when they take long."""
 
-    def __init__(self, share: float = SHARE) -> None:
-        self._share = share
+    def __init__(self, share: float = SHARE, crowd: Callable[[], float] = crowd) -> None:
+        self._share, self._crowd = share, crowd
         self._cost_s = 0.0
 
     def spent(self, seconds: float) -> None:
@@ -48,7 +58,8 @@ class Budget:
     @property
     def interval_s(self) -> float:
         """Time from one repaint to the next."""
-        return min(SLOWEST_S, max(FASTEST_S, self._cost_s / self._share))
+        wait = self._crowd()
+        return min(SLOWEST_S * min(wait, MOST_PATIENCE), max(FASTEST_S, wait * self._cost_s / self._share))
 
 
 class Drawing(QObject):

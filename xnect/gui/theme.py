@@ -46,7 +46,11 @@ QCheckBox::indicator, QTableView::indicator, QMenu::indicator {{ width: 13px; he
 QCheckBox::indicator:checked, QTableView::indicator:checked, QMenu::indicator:checked {{ background: {accent};
   border-color: {accent}; image: url({tick}); }}
 QCheckBox::indicator:disabled {{ border-color: {line}; }}
-QMenu::indicator {{ margin-left: 4px; }}
+QMenu::item {{ padding: 4px 26px 4px 28px; }}
+QMenu::item:selected {{ background: {line}; }}
+QMenu::item:disabled {{ color: {dim}; }}
+QMenu::indicator {{ left: 7px; }}
+QMenu::separator {{ height: 1px; background: {line}; margin: 3px 0; }}
 QGroupBox {{ border: 1px solid {line}; border-radius: 5px; margin-top: 9px; padding-top: 6px; }}
 QGroupBox::title {{ subcontrol-origin: margin; left: 9px; padding: 0 4px; color: {dim}; }}
 QLabel#dim {{ color: {dim}; }}

@@ -26,17 +26,18 @@ def fill(window: MainWindow) -> None:
     _choice(window, tr("Colours of limbs"), "palette", [(name, name) for name in CHOICES])
     joints = [(i, tr(name.replace("_", " "))) for i, name in enumerate(JOINTS_2D)]
     _choice(window, tr("Heat map of"), "map_joint", [(-1, tr("all joints")), *joints])
+    details = menu.addMenu(tr("Details"))
     for option, text in (
         ("boxes", tr("Boxes round people")), ("confidence", tr("Larger dots for surer joints")),
         ("frustum", tr("3D view: what the camera sees")),
     ):  # fmt: skip
-        action = menu.addAction(text)
+        action = details.addAction(text)
         action.setCheckable(True)
         action.setChecked(getattr(options, option))
         action.toggled.connect(lambda on, name=option: _set(window, name, on))
-    menu.addSeparator()
+    parts = menu.addMenu(tr("Parts of the window"))
     for dock in window.views.docks.values():
-        menu.addAction(dock.toggleViewAction())
+        parts.addAction(dock.toggleViewAction())
 
 
 def _choice(window: MainWindow, title: str, option: str, values: list[tuple[object, str]]) -> None:

@@ -138,8 +138,7 @@ def test_choices_of_the_view_menu_act_and_are_remembered(window, qtbot, settings
     assert settings.value("palette") == "OpenPose"
     choose("map_joint", "left wrist")
     assert window.state.options.map_joint == 7
-    boxes = next(a for a in window.menus["View"].actions() if a.text() == "Boxes round people")
-    boxes.trigger()
+    next(a for a in window.findChildren(QAction) if a.text() == "Boxes round people").trigger()
     assert not window.state.options.boxes
 
 
