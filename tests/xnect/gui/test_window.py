@@ -480,6 +480,7 @@ def test_files_can_be_dropped(window, qtbot, tmp_path, world):
 def test_nothing_open_and_every_key_is_harmless(window, qtbot, monkeypatch):
     from xnect.gui.keys import KEYS
 
+    monkeypatch.setattr("xnect.gui.commands.QFileDialog.getExistingDirectory", lambda *a, **k: "")
     monkeypatch.setattr("xnect.gui.commands.QFileDialog.getOpenFileName", lambda *a, **k: ("", ""))
     monkeypatch.setattr("xnect.gui.commands.QFileDialog.getSaveFileName", lambda *a, **k: ("", ""))
     monkeypatch.setattr("xnect.gui.commands.QInputDialog.getText", lambda *a, **k: ("", False))
