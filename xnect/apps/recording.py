@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 import xnect.formats.header as headers
 import xnect.formats.recording as recording
+from xnect import __version__
 from xnect.apps.folders import LOG_NAME
 from xnect.capture import SourceInfo
 from xnect.config import RunConfig
@@ -29,7 +30,9 @@ _SAME_PX = 0.35  # two skeletons nearer than this part of their box are one pers
 def recording_header(info: SourceInfo, camera: Camera, config: RunConfig) -> headers.RecordingHeader:
     """The first line of a recording: names, camera, source and the settings that made it."""
     source = headers.SourceInfo(Path(info.uri).name, info.size_px, info.fps or None, info.duration_s)
-    return headers.header_of_run(source, camera, config.pipeline, config.source.rotate, config.source.mirror)
+    return headers.header_of_run(
+        __version__, source, camera, config.pipeline, config.source.rotate, config.source.mirror
+    )
 
 
 def is_complete(folder: Path, config: RunConfig, info: SourceInfo) -> bool:

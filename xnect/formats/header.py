@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from xnect import __version__
 from xnect.config import PipelineConfig, to_dict
 from xnect.errors import FormatError
 from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D
@@ -74,11 +73,12 @@ class RecordingHeader:
 
 
 def header_of_run(
-    source: SourceInfo, camera: Camera, config: PipelineConfig, rotate: int = 0, mirror: bool = False
+    version: str, source: SourceInfo, camera: Camera, config: PipelineConfig, rotate: int = 0, mirror: bool = False
 ) -> RecordingHeader:
     """What a run says about itself: names, camera, source and the settings that made it.
 
     Args:
+        version: Of this program.
         source: Where the pictures come from; rate and length None where they are not known.
         camera: The camera used for 3D.
         config: All settings; kept under ``program.settings``, file names without their folders.
@@ -89,7 +89,7 @@ def header_of_run(
     for table, key in (("network", "weights"), ("camera", "calibration")):
         if key in settings[table]:
             settings[table][key] = public_name(settings[table][key])  # no full paths in what users pass on
-    program: dict[str, Any] = {"name": "xnect", "version": __version__, "settings": settings}
+    program: dict[str, Any] = {"name": "xnect", "version": version, "settings": settings}
     if rotate or mirror:
         program["read"] = {"rotate": rotate, "mirror": mirror}
     return RecordingHeader(

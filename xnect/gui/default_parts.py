@@ -75,11 +75,12 @@ def open_sink(
 ) -> tuple[Sink, Path]:
     """Start a recording; raises OutputError."""
     import xnect.formats.header as headers
+    from xnect import __version__
     from xnect.formats.writer import open_writers
 
     folder = take_folder(plan, source.title, datetime.now())
     told = headers.SourceInfo(source.title or "unknown", frame.size_px, source.fps or None, source.duration_s)
-    header = headers.header_of_run(told, result.camera, config, source.rotate, source.mirror)
+    header = headers.header_of_run(__version__, told, result.camera, config, source.rotate, source.mirror)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
