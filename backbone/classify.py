@@ -24,15 +24,14 @@ from backbone.errors import InputError, WeightsError
 from backbone.labels import Labels
 from backbone.pictures import Picture
 from backbone.preprocess import Preprocessing, normalise, resize_and_crop
-from backbone.registry import create_model, get_spec
+from backbone.registry import create_model
 from backbone.results import Classification, Guess
 from backbone.selecsls import Classifier
+from backbone.specs import DEFAULT_BACKBONE, get_spec
 from backbone.weights import load_model
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_BACKBONE = "selecsls60b"
-"""The most accurate of the networks with published weights."""
 WINDOW = "backbone"
 
 

@@ -1,4 +1,7 @@
-"""`python -m backbone`: classify, summary, validate, train, prune and export from the command line."""
+"""`python -m backbone`: classify, summary, validate, train, prune and export from the command line.
+
+What needs torch is imported by the command that needs it, so that help, usage errors and the summary come at once.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from backbone import registry
-from backbone.classify import DEFAULT_BACKBONE, ClassifyOptions, open_classifier, run
+from backbone import costs
 from backbone.errors import BackboneError, InputError
-from backbone.export import export_onnx, export_openvino
-from backbone.fold import fold_batch_norm
-from backbone.prune import PrunePlan, apply_plan, compare, plan_pruning
 from backbone.recipe import LEARNING_RATES, TrainConfig
-from backbone.registry import create_model
-from backbone.selecsls import Classifier, SelecSLS, norm_free
-from backbone.summary import card_flops, summarise, table
-from backbone.train import train
-from backbone.validate import validate
-from backbone.weights import load_model, read_weights, save_model
+from backbone.specs import DEFAULT_BACKBONE, get_spec, names
+
+if TYPE_CHECKING:
+    from backbone.prune import PrunePlan
+    from backbone.selecsls import SelecSLS
 
 Subparsers = Any
 
@@ -76,7 +74,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _add_network(parser: argparse.ArgumentParser, weights: str) -> None:
-    known = ", ".join(registry.names(variants=True))
+    known = ", ".join(names(variants=True))
     parser.add_argument("--backbone", help=f"network: {known}; default: that of the weights, or {DEFAULT_BACKBONE}")
     parser.add_argument("--weights", help=weights)
 
@@ -101,6 +99,8 @@ def _add_classify(commands: Subparsers) -> None:
 
 
 def _classify(given: argparse.Namespace) -> int:
+    from backbone.classify import ClassifyOptions, run
+
     if (given.source is None) == (given.camera is None):
         raise InputError("give one source: a picture, folder or video, or --camera N")
     source = given.source if given.camera is None else given.camera
@@ -121,21 +121,20 @@ def _add_summary(commands: Subparsers) -> None:
 
 def _summary(given: argparse.Namespace) -> int:
     if given.weights is not None:
-        return _print_one(load_model(given.weights)[0], given)
+        from backbone.summary import layers
+        from backbone.weights import load_model
+
+        model = load_model(given.weights)[0]
+        return _print_one(layers(model, given.size), model.spec.name, given)
     if given.backbone is not None:
-        model: SelecSLS
-        if given.strides:
-            model = create_model(
-                given.backbone, features_only=True, out_strides=tuple(given.strides), width=given.width
-            )
-        else:
-            model = create_model(given.backbone, width=given.width)
-        return _print_one(model, given)
+        spec = get_spec(given.backbone, given.width)
+        units = max(spec.taps_at(tuple(given.strides))) + 1 if given.strides else None
+        return _print_one(costs.planned_layers(spec, given.size, units=units), spec.name, given)
     rows = []
-    for name in registry.names(variants=True):
-        model = create_model(name, width=given.width)
-        cost = summarise(model, given.size)
-        rows.append((name, cost.parameters, cost.trunk_parameters, cost.macs, cost.activations, card_flops(model)))
+    for name in names(variants=True):
+        spec = get_spec(name, given.width)
+        cost = costs.total(costs.planned_layers(spec, given.size))
+        rows.append((name, cost.parameters, cost.trunk_parameters, cost.macs, cost.activations, costs.card_flops(spec)))
     keys = ("network", "parameters", "stem+levels", "MACs", "activations", "card FLOPs")
     if given.json:
         sys.stdout.write(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1) + "\n")
@@ -146,13 +145,13 @@ def _summary(given: argparse.Namespace) -> int:
     return 0
 
 
-def _print_one(model: SelecSLS, given: argparse.Namespace) -> int:
+def _print_one(rows: list[costs.Layer], name: str, given: argparse.Namespace) -> int:
     if given.json:
-        cost = summarise(model, given.size)
-        record = {"network": model.spec.name, "parameters": cost.parameters, "macs": cost.macs}
+        cost = costs.total(rows)
+        record = {"network": name, "parameters": cost.parameters, "macs": cost.macs}
         sys.stdout.write(json.dumps({**record, "activations": cost.activations}) + "\n")
     else:
-        sys.stdout.write(table(model, given.size) + "\n")
+        sys.stdout.write(costs.table(rows, name, given.size) + "\n")
     return 0
 
 
@@ -169,6 +168,9 @@ def _add_validate(commands: Subparsers) -> None:
 
 
 def _validate(given: argparse.Namespace) -> int:
+    from backbone.classify import open_classifier
+    from backbone.validate import validate
+
     classifier = open_classifier(given.backbone, given.weights, given.labels, given.device)
     sys.stderr.write(classifier.describe + "\n")
     found = validate(classifier, given.folder, given.batch, given.progress)
@@ -218,6 +220,8 @@ def _add_train(commands: Subparsers) -> None:
 
 
 def _train(given: argparse.Namespace) -> int:
+    from backbone.train import train
+
     config = TrainConfig(**{field.name: getattr(given, field.name) for field in fields(TrainConfig)})
     if not given.resume and (config.output / "last.pt").exists():
         raise InputError(f"{config.output} holds a run already: --resume goes on with it")
@@ -245,6 +249,10 @@ def _add_prune(commands: Subparsers) -> None:
 def _prune(given: argparse.Namespace) -> int:
     if given.apply and given.plan is None:
         raise InputError("--apply needs --plan FILE")
+    from backbone.fold import fold_batch_norm
+    from backbone.prune import apply_plan, compare, plan_pruning
+    from backbone.weights import load_model, save_model
+
     model, info = load_model(given.weights)
     plan = _read_plan(given.plan) if given.apply else plan_pruning(model, given.threshold, given.multiple)
     smaller = apply_plan(model, plan)
@@ -259,6 +267,8 @@ def _prune(given: argparse.Namespace) -> int:
 
 
 def _read_plan(path: Path) -> PrunePlan:
+    from backbone.prune import PrunePlan
+
     try:
         return PrunePlan.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
@@ -287,6 +297,10 @@ def _add_export(commands: Subparsers) -> None:
 
 
 def _export(given: argparse.Namespace) -> int:
+    from backbone.export import export_onnx, export_openvino
+    from backbone.fold import fold_batch_norm
+    from backbone.selecsls import norm_free
+
     model = _network(given)
     if given.fold and not norm_free(model):
         model = fold_batch_norm(model)
@@ -306,6 +320,9 @@ def _export(given: argparse.Namespace) -> int:
 
 def _network(given: argparse.Namespace) -> SelecSLS:
     """The network to export: by name, or with everything that a file says about it."""
+    from backbone.registry import create_model
+    from backbone.weights import load_model, read_weights
+
     name = given.backbone or DEFAULT_BACKBONE
     strides = tuple(given.strides) if given.strides else None
     published = given.weights is None or given.weights in ("random", "imagenet")
@@ -317,7 +334,7 @@ def _network(given: argparse.Namespace) -> SelecSLS:
         return create_model(name, weights, features_only=True, out_strides=strides)
     if published:
         return create_model(name, weights)
-    model: Classifier = load_model(given.weights)[0]
+    model = load_model(given.weights)[0]
     if given.backbone not in (None, model.spec.name):
         raise InputError(f"{given.weights} holds {model.spec.name}, not {given.backbone}")
     return model

@@ -6,13 +6,15 @@ import copy
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from backbone.errors import InputError
-from backbone.selecsls import Classifier
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from backbone.selecsls import Classifier
 
 LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 """Default peak learning rates for a batch of 256; they are scaled with the batch."""
@@ -43,7 +45,7 @@ class TrainConfig:
         erase: Probability of random erasing.
         smallest_area: Smallest share of the picture that random cropping keeps.
         mirror: Probability of mirroring; 0 where left and right differ in meaning.
-        amp: Mixed precision.
+        amp: Mixed precision: float16 on CUDA, bfloat16 on a CPU (there only for pictures of more than 32 px).
         workers: Processes that read pictures; 0 reads in the training process.
         seed: Of everything random.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -105,6 +107,8 @@ def learning_rate(config: TrainConfig, epoch: float, batch: int) -> float:
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The optimizer, with decay on convolutions and the linear layer, and on norms where asked for."""
+    import torch
+
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]
     groups: list[dict[str, Any]] = [
@@ -124,11 +128,11 @@ class WeightAverage:
         self._decay = decay
         self.steps = 0
 
-    @torch.no_grad()
     def update(self, model: Classifier) -> None:
         """Move the average towards the weights after a step."""
         self.steps += 1
         decay = min(self._decay, (1 + self.steps) / (10 + self.steps)) if self._decay else 0.0
+        # state_dict gives tensors without history, so that nothing here is recorded for gradients
         for own, new in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
             if own.is_floating_point():
                 own.lerp_(new, 1 - decay)

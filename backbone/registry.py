@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 from pathlib import Path
 from typing import Literal, overload
 
 from backbone import pretrained
 from backbone.errors import UnknownModelError, WeightsError
 from backbone.selecsls import Classifier, FeatureNet
-from backbone.specs import SPECS, VARIANTS, ModelSpec, scaled
+from backbone.specs import ModelSpec, get_spec
 from backbone.weights import StateDict, load_state, read_weights
 
 Weights = str | Path | None
-
-
-def names(variants: bool = False) -> tuple[str, ...]:
-    """The published networks; with `variants` also the departures that other libraries made."""
-    return (*SPECS, *VARIANTS) if variants else tuple(SPECS)
-
-
-def get_spec(name: str, width: float = 1.0) -> ModelSpec:
-    """The table row of a network.
-
-    Args:
-        name: One of `names(variants=True)`.
-        width: Factor on every block channel, see `backbone.specs.scaled`.
-
-    Raises:
-        UnknownModelError: No such name, or a width that is not a positive number.
-    """
-    known = {**SPECS, **VARIANTS}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UnknownModelError(f"unknown network {name!r}: known are {', '.join(known)}{hint}")
-    if not (math.isfinite(width) and width > 0):
-        raise UnknownModelError(f"width must be a number above 0, not {width!r}")
-    return scaled(known[name], width)
 
 
 @overload

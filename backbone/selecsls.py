@@ -7,7 +7,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from backbone.errors import UnknownModelError
 from backbone.specs import BlockSpec, ModelSpec
 
 
@@ -139,11 +138,7 @@ class FeatureNet(SelecSLS):
     """
 
     def __init__(self, spec: ModelSpec, out_strides: tuple[int, ...]) -> None:
-        taps = spec.taps()
-        unknown = [stride for stride in out_strides if stride not in taps]
-        if unknown or not out_strides:
-            raise UnknownModelError(f"{spec.name} has features at strides {sorted(taps)}, not at {list(out_strides)}")
-        wanted = tuple(taps[stride] for stride in out_strides)
+        wanted = spec.taps_at(out_strides)
         super().__init__(spec, units=max(wanted) + 1)
         self.taps = wanted
         self.strides = list(out_strides)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from backbone.errors import UnknownModelError
 
 STEM_CHANNELS = 32
 """Output channels of the first convolution in every variant [channels]."""
@@ -81,6 +85,17 @@ class ModelSpec:
     def taps(self) -> dict[int, int]:
         """For each stride [px] the index in `units` of the last unit that has it: where features are read."""
         return {stride: index for index, (_, stride) in enumerate(self.units())}
+
+    def taps_at(self, strides: tuple[int, ...]) -> tuple[int, ...]:
+        """The indices in `units` where features of these strides [px] are read.
+
+        Raises:
+            UnknownModelError: A stride that the network does not have, or none at all.
+        """
+        taps = self.taps()
+        if not strides or any(stride not in taps for stride in strides):
+            raise UnknownModelError(f"{self.name} has features at strides {sorted(taps)}, not at {list(strides)}")
+        return tuple(taps[stride] for stride in strides)
 
 
 _Row = tuple[int, int, int, int]
@@ -164,6 +179,34 @@ VARIANTS: dict[str, ModelSpec] = {
     spec.name: spec for spec in (_model("selecsls84_3x3", _LEVELS_84, _head(512, 960, 1024, 1280, last_kernel=3)),)
 }
 """Departures that other libraries made: timm's 84 ends in a 3x3 convolution where the authors have 1x1."""
+
+DEFAULT_BACKBONE = "selecsls60b"
+"""The most accurate of the networks with published weights."""
+
+
+def names(variants: bool = False) -> tuple[str, ...]:
+    """The published networks; with `variants` also the departures that other libraries made."""
+    return (*SPECS, *VARIANTS) if variants else tuple(SPECS)
+
+
+def get_spec(name: str, width: float = 1.0) -> ModelSpec:
+    """The table row of a network.
+
+    Args:
+        name: One of `names(variants=True)`.
+        width: Factor on every block channel, see `scaled`.
+
+    Raises:
+        UnknownModelError: No such name, or a width that is not a positive number.
+    """
+    known = {**SPECS, **VARIANTS}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UnknownModelError(f"unknown network {name!r}: known are {', '.join(known)}{hint}")
+    if not (math.isfinite(width) and width > 0):
+        raise UnknownModelError(f"width must be a number above 0, not {width!r}")
+    return scaled(known[name], width)
 
 
 def scaled(spec: ModelSpec, width: float) -> ModelSpec:

@@ -29,6 +29,14 @@ from backbone.weights import UNREADABLE, save_model
 
 logger = logging.getLogger(__name__)
 
+CPU_HALF_MIN_PX = 33
+"""Smallest input that may train in bfloat16 on a CPU.
+
+Below, the last 3x3 convolution of stride 2 gets a map one pixel wide, and there oneDNN's bfloat16 kernel (torch 2.13) returns
+memory that it never wrote as the gradient of the outer kernel columns: often harmless, sometimes 1e24 or NaN.
+`MALLOC_PERTURB_=128` shows it in every run. Float32 is right at that size.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -69,8 +77,12 @@ class Trainer:
         ).to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = WeightAverage(self.model, config.ema)
         self.optimizer = make_optimizer(self.model, config)
-        self.half = torch.float16 if ranks.device.type == "cuda" else torch.bfloat16
-        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=config.amp and ranks.device.type == "cuda")
+        cuda = ranks.device.type == "cuda"
+        self.half = torch.float16 if cuda else torch.bfloat16
+        self.mixed = config.amp and (cuda or config.size_px >= CPU_HALF_MIN_PX)
+        if config.amp and not self.mixed:
+            logger.warning("training in float32: bfloat16 on the CPU needs pictures of at least %d px", CPU_HALF_MIN_PX)
+        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=self.mixed and cuda)
         self.first_epoch, self.best = 0, -1.0
 
     def run(self) -> list[Epoch]:
@@ -123,7 +135,7 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             pictures = pictures.to(device, memory_format=torch.channels_last, non_blocking=True)
-            with torch.autocast(device.type, self.half, enabled=config.amp):
+            with torch.autocast(device.type, self.half, enabled=self.mixed):
                 logits = parallel(pictures)
                 loss = F.cross_entropy(logits, targets.to(device), label_smoothing=config.smoothing)
             value = float(loss.detach())

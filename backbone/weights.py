@@ -95,7 +95,7 @@ def read_weights(path: str | Path) -> tuple[StateDict, ModelInfo | None]:
                 warnings.simplefilter("ignore")  # remarks on odd pickles: what cannot be read is told by the error
                 found = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
         raise WeightsError(f"{path} cannot be read as weights (damaged, or no weights file): {reason}") from error
     state = canonical(found, str(path))
     broken = [key for key, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]

@@ -224,10 +224,11 @@ def learn(args: argparse.Namespace) -> dict[str, object]:
         root = Path(folder)
         write_shapes(root / "data" / "train", args.each, 64, seed=1)
         write_shapes(root / "data" / "val", args.each // 4, 64, seed=2)
-        for optimizer, decay, norms in (("sgd", 1e-4, False), ("adam", args.sparse_decay, True)):
+        for optimizer in args.optimizers:
+            decay, norms = (1e-4, False) if optimizer == "sgd" else (args.sparse_decay, True)
             config = TrainConfig(
                 root / "data", root / optimizer, "selecsls42", width=0.125, epochs=args.epochs, batch=32, size_px=64,
-                optimizer=optimizer, lr=0.05 if optimizer == "sgd" else 3e-3, decay=decay, decay_norms=norms, warmup=1,
+                optimizer=optimizer, lr=0.05 if optimizer == "sgd" else 1e-2, decay=decay, decay_norms=norms, warmup=1,
                 ema=0.99, erase=0.1, jitter=0.2, smallest_area=0.7, workers=0, device=args.device, progress=False,
             )  # fmt: skip
             start = time.perf_counter()
@@ -282,7 +283,8 @@ def main() -> None:
     small = kinds.add_parser("learn")
     small.add_argument("--each", type=int, default=150, help="training pictures of each shape")
     small.add_argument("--epochs", type=int, default=40)
-    small.add_argument("--sparse-decay", type=float, default=1e-3, help="L2 of the Adam run")
+    small.add_argument("--optimizers", nargs="+", default=["sgd", "adam"], help="sgd, adam, adamw")
+    small.add_argument("--sparse-decay", type=float, default=1e-2, help="L2 of the Adam run")
     small.add_argument("--threshold", type=float, default=1e-3)
     small.set_defaults(run=learn)
     args = parser.parse_args()

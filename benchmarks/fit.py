@@ -153,7 +153,7 @@ def film(
         confidence_2d=confidence_2d,
         joints_m=(relative + error) * scale,
         confidence_3d=np.exp(-(0.5 * size + 0.5 * noise * reach) / 0.15),
-        root_m=truth[:, _J["pelvis"]] * (1 + noise * 0.1 * _wander(rng, frames, (1,), 0.9)),
+        root_m=truth[:, _J["pelvis"]] * np.exp(noise * 0.1 * _wander(rng, frames, (1,), 0.9)),
         seen=rng.random(frames) >= missing,
     )
 

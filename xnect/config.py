@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xnect.addresses import parse_address
 from xnect.errors import ConfigError
 
 FORMAT_NAMES = ("jsonl", "overlay", "openpose", "coco", "csv", "npz", "parquet", "bvh", "c3d", "trc", "glb")
@@ -259,6 +260,47 @@ class OutputConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """Live streams; addresses as ``HOST:PORT``, none = that stream is off.
+
+    Attributes:
+        vmc: Receivers of VMC; the first person at PORT, the next at PORT + 2, ...
+        osc: Receivers of plain OSC.
+        udp: Receivers of JSON lines, one datagram a frame.
+        websocket: Where the WebSocket server and its page listen; other than loopback needs a token.
+        token: What a client of the WebSocket server must know, None = one is made where it is needed.
+        origins: Web pages (``http://host:port``) that may connect beside our own.
+        pace: Files are captured at their own pace ("source") or as fast as possible ("fast").
+    """
+
+    vmc: tuple[str, ...] = ()
+    osc: tuple[str, ...] = ()
+    udp: tuple[str, ...] = ()
+    websocket: str | None = None
+    token: str | None = None
+    origins: tuple[str, ...] = ()
+    pace: str = "source"
+
+    def __post_init__(self) -> None:
+        listening = () if self.websocket is None else (self.websocket,)
+        for text in (*self.vmc, *self.osc, *self.udp, *listening):
+            try:
+                port = parse_address(text, 1).port
+            except ValueError as error:
+                raise ConfigError(f"stream address {error}") from error
+            _check(port > 0 or text in listening, f"stream address {text!r}: a receiver's port is above 0")
+        token = self.token
+        _check(token is None or (8 <= len(token) <= 128 and token.isascii() and token.isprintable() and " " not in token),
+               "the stream's token needs 8 to 128 plain characters without spaces")  # fmt: skip
+        _check(self.pace in ("source", "fast"), f"unknown pace {self.pace!r}: source or fast")
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is streamed."""
+        return bool(self.vmc or self.osc or self.udp or self.websocket is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is told while running.
 
@@ -276,11 +318,12 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """One run of the program: source, pipeline, output, log."""
+    """One run of the program: source, pipeline, output, streams, log."""
 
     source: SourceConfig = field(default_factory=SourceConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    stream: StreamConfig = field(default_factory=StreamConfig)
     log: LogConfig = field(default_factory=LogConfig)
     seed: int = 0
 

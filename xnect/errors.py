@@ -29,5 +29,9 @@ class OutputError(XnectError):
     """Results cannot be written (folder exists, disk full, no permission)."""
 
 
+class StreamError(XnectError):
+    """A live stream cannot be set up (port taken, unknown host, package missing)."""
+
+
 class ShapeError(XnectError, ValueError):
     """An array handed over at a border has the wrong shape or type."""

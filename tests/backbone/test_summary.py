@@ -1,12 +1,18 @@
 """Costs of the networks against the published figures."""
 
 import collections
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 import backbone
-from backbone.summary import card_flops, layers, summarise, table
+from backbone.cli import main
+from backbone.costs import card_flops, planned_layers, table
+from backbone.summary import layers, summarise
 
 # parameters, stem and levels, MACs at 224 x 224, activations in millions as timm's results table rounds them
 PUBLISHED = {
@@ -55,7 +61,7 @@ def test_published_sizes_and_costs(name):
 def test_model_card_figures(name):
     model = backbone.create_model(name)
     flops, size = CARDS[name]
-    assert card_flops(model) == flops
+    assert card_flops(model.spec) == flops
     scale = Scale()
     state = collections.OrderedDict((key, torch.zeros_like(value)) for key, value in model.state_dict().items())
     torch.save(state, scale, _use_new_zipfile_serialization=False)
@@ -81,8 +87,48 @@ def test_layers_name_shapes_and_leave_the_model_alone():
 
 
 def test_table_shows_every_unit_and_the_totals():
-    text = table(backbone.create_model("selecsls60b"))
+    text = table(planned_layers(backbone.get_spec("selecsls60b")), "selecsls60b", (224, 224))
     assert "32,774,064" in text
     assert "3,618,498,688" in text
     assert "features.8.conv6" in text
     assert len(text.splitlines()) == 1 + 59 + 1 + 3  # head line, convolutions, linear layer, totals
+
+
+@pytest.mark.parametrize("name", backbone.names(variants=True))
+@pytest.mark.parametrize(("size", "width"), [((224, 224), 1.0), ((97, 130), 0.5)])
+def test_the_table_row_costs_what_the_built_network_costs(name, size, width):
+    spec = backbone.get_spec(name, width)
+    with torch.device("meta"):
+        model = backbone.create_model(name, num_classes=7, width=width)
+        trunk = backbone.create_model(name, features_only=True, out_strides=(4, 16), width=width)
+    assert planned_layers(spec, size, 7) == layers(model, size)
+    assert planned_layers(spec, size, units=max(spec.taps_at((4, 16))) + 1) == layers(trunk, size)
+
+
+def test_the_command_measures_names_and_files(tmp_path, capsys):
+    path = tmp_path / "small.safetensors"
+    backbone.save_model(backbone.create_model("selecsls42", num_classes=1000, width=0.25), path)
+    assert main(["summary", "selecsls42", "--width", "0.25"]) == 0
+    by_name = capsys.readouterr().out
+    assert main(["summary", "--weights", str(path)]) == 0
+    assert capsys.readouterr().out == by_name
+    assert main(["summary", "selecsls60", "--strides", "16", "--size", "512x320", "--json"]) == 0
+    assert '"parameters": 8835936' in capsys.readouterr().out
+    assert main(["summary", "selecsls60", "--strides", "5"]) == 1
+    assert "not at [5]" in capsys.readouterr().err
+
+
+def test_help_and_summary_come_without_torch():
+    code = "import sys; from backbone.cli import main; main(['summary']); assert 'torch' not in sys.modules"
+    root, environment = Path(__file__).parents[2], {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "4,657,653,144" in done.stdout

@@ -26,6 +26,8 @@ _EXTRAS = {
     "PyOpenGL": ("gui", "the 3D view"),
     "openvino": ("openvino", "faster networks on Intel processors"),
     "onnxruntime": ("export", "exported networks"),
+    "python-osc": ("streams", "VMC and OSC"),
+    "websockets": ("streams", "the live web page"),
 }
 _WHEELS = (
     "opencv-python",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from xnect import __version__
+from xnect.addresses import parse_address
 from xnect.config import FORMAT_NAMES, LOG_LEVELS
 from xnect.errors import ConfigError
 
@@ -47,9 +48,13 @@ class Option:
             if not isinstance(raw, bool):
                 raise ConfigError(f"{self.name} must be true or false, got {raw!r}")
             return self.value if raw else not self.value
+        if isinstance(raw, bool):
+            if not raw or self.missing is None:
+                raise ConfigError(f"{self.name} takes a value, got {str(raw).lower()}")
+            raw = self.missing
         items = raw if isinstance(raw, list) else [raw]
         if isinstance(raw, list) and not self.many:
-            items = [("," if self.path == "output.formats" else "x").join(str(item) for item in raw)]
+            items = [("x" if self.parse is size else ",").join(str(item) for item in raw)]
         try:
             values = [self.parse(str(item)) for item in items]
         except ValueError as error:
@@ -110,6 +115,20 @@ def formats(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(parse(part.strip()) for part in text.split(",") if part.strip()))
 
 
+def addresses(default_port: int) -> Callable[[str], tuple[str, ...]]:
+    """A parser for ``PORT``, ``HOST``, ``HOST:PORT`` or several with commas -> ("HOST:PORT", ...)."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(str(parse_address(part, default_port)) for part in text.split(",")))
+
+    return parse
+
+
+def address(default_port: int) -> Callable[[str], str]:
+    """A parser for one address."""
+    return lambda text: str(parse_address(text, default_port))
+
+
 def metres(text: str) -> float:
     """Centimetres -> metres."""
     return number(text) / 100
@@ -121,6 +140,7 @@ def turn(text: str) -> int:
 
 
 _NET, _CAMERA = "pipeline.network", "pipeline.camera"
+_TO = "[HOST:]PORT"
 OPTIONS: tuple[Option, ...] = (
     Option("camera", "source.camera", str, "webcam by number or (part of its) name", "N|NAME", missing="0"),
     Option("video", "source.video", str, "video files or addresses (http, rtsp, ...)", "PATH|URL", many=True),
@@ -154,6 +174,21 @@ OPTIONS: tuple[Option, ...] = (
     Option("fx", f"{_CAMERA}.fx_px", number, "focal length in pixels", "PX", "scene"),
     Option("calibration", f"{_CAMERA}.calibration", str, "calibration file, or FILE:CAMERA", "FILE", "scene"),
     Option("static-images", "pipeline.static_images", None, "every picture stands alone", "", "scene", True),
+    Option(
+        "vmc",
+        "stream.vmc",
+        addresses(39539),
+        "avatar programs (VMC); person 2 at PORT + 2, ...",
+        _TO,
+        "stream",
+        missing="",
+    ),
+    Option("osc", "stream.osc", addresses(9000), "plain OSC messages", _TO, "stream", missing=""),
+    Option("websocket", "stream.websocket", address(8765), "web page and WebSocket server", _TO, "stream", missing=""),
+    Option("udp", "stream.udp", addresses(8766), "JSON, one datagram a frame", _TO, "stream", missing=""),
+    Option("stream-token", "stream.token", str, "what WebSocket clients must know", "TEXT", "stream"),
+    Option("stream-origin", "stream.origins", str, "other web pages that may connect", "URL", "stream", many=True),
+    Option("stream-pace", "stream.pace", one_of("source", "fast"), "of files: source or fast", "NAME", "stream"),
     Option("log-level", "log.level", one_of(*LOG_LEVELS), ", ".join(LOG_LEVELS), "NAME", "general"),
     Option("log-file", "log.file", str, "write the log to a file as well", "FILE", "general"),
     Option("seed", "seed", whole, "for all that is drawn by chance", "N", "general"),
@@ -164,6 +199,7 @@ _HEADINGS = {
     "output": "output",
     "network": "network",
     "scene": "scene and camera",
+    "stream": "live streams (this machine only, unless a host is named)",
     "general": "general",
 }
 

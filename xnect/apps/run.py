@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,13 @@ from xnect.apps.settings import Settings, gather, show
 from xnect.config import RunConfig
 from xnect.errors import ConfigError, OutputError, SourceError, XnectError
 from xnect.resources import resource
-from xnect.session import LazyPipeline
+from xnect.session import LazyPipeline, Pipeline, Session, SessionReport, Sink
+from xnect.structures import Frame, FrameResult
+
+if TYPE_CHECKING:
+    from xnect.capture.source import Source, SourceInfo
+    from xnect.formats.header import RecordingHeader
+    from xnect.streams import Streams
 
 _log = logging.getLogger(__name__)
 
@@ -147,6 +153,13 @@ def open_window(config: RunConfig) -> int:
     return int(window(config))
 
 
+def _open_streams(config: RunConfig) -> Streams:
+    """The live streams that are asked for; raises StreamError."""
+    from xnect.streams import open_streams
+
+    return open_streams(config.stream, config.pipeline.detection.max_people)
+
+
 def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int:
     """Record without a window, one source after the other; returns the exit code.
 
@@ -161,10 +174,11 @@ def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int
     videos: list[str | None] = list(config.source.video) or [None]
     names = _names(config, videos)
     failed = 0
-    with signals.caught() as stop:
+    with signals.caught() as stop, _open_streams(config) as streams:
+        run = _Run(config, pipeline, stop, streams)
         for video, target in zip(videos, names, strict=True):
             try:
-                _record(config, video, target, stop, pipeline)
+                _one(run, video, target)
             except (SourceError, OutputError) as error:
                 if len(videos) == 1:
                     raise
@@ -181,7 +195,7 @@ def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int
                 _log.warning("%s; if the recording is torn, xnect repair mends it", error)
                 return stop.code
             if stop.event.is_set():
-                _log.warning("stopped; what was recorded is whole")
+                _log.warning("stopped" if run.streams_only else "stopped; what was recorded is whole")
                 return stop.code
     if failed:
         raise SourceError(f"{failed} of {len(videos)} videos failed")
@@ -199,54 +213,106 @@ def _names(config: RunConfig, videos: Sequence[str | None]) -> list[Path | None]
     return [(base or folders.DEFAULT_FOLDER) / name for name in names]
 
 
-def _record(
-    config: RunConfig,
-    video: str | None,
-    target: Path | None,
-    stop: signals.Stop,
-    pipeline: LazyPipeline,
-) -> None:
-    """One source through the pipeline into its folder."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all sources of one run share."""
+
+    config: RunConfig
+    pipeline: LazyPipeline
+    stop: signals.Stop
+    streams: Streams
+
+    @property
+    def streams_only(self) -> bool:
+        """Whether nothing is recorded: a stream was asked for, and no folder."""
+        output = self.config.output
+        return bool(self.streams) and output.directory is None and not (output.overwrite or output.resume)
+
+
+def _one(run: _Run, video: str | None, target: Path | None) -> None:
+    """One source: recorded, streamed, or both."""
     from xnect.apps import recording
     from xnect.capture import open_configured
-    from xnect.formats.writer import open_writers
-    from xnect.session import Session
 
+    config = run.config
     with open_configured(config.source, config.pipeline.camera, video) as source:
-        info = source.info
-        folder = target or _default_folder(config, info.name)
-        if config.output.resume:
-            if info.live:
-                raise ConfigError("--resume goes on with files; a camera's or an address's past is gone")
-            if recording.is_complete(folder, config, info):
-                _log.info("%s: complete already", folder)
-                return
-        elif not config.output.overwrite:
-            folders.refuse_results(folder)
         _log.debug("loading the network")
-        # Without a calibration the pipeline works the camera out itself, for pictures that differ in size as well.
-        pipeline.use_camera(source.camera if config.pipeline.camera.calibration else None)
-        pipeline.build()  # before the folder is touched: without weights nothing is to be left behind
-        stop.recording = True
-        try:
-            earlier = recording.set_aside(folder) if config.output.resume else None
-            folders.prepare(folder)
-            folders.check_space(folder)
-            process = recording.Resumed(pipeline, earlier) if earlier is not None else pipeline
-            header = recording.recording_header(info, source.camera, config)
-            _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info.fps, info.live), folder)
-            sink = recording.WithLog(open_writers(folder, config.output.formats, header))
-            with Progress(source, info.name, quiet=config.log.level in ("warning", "error")) as progress:
-                report = Session(source, process, [sink]).run(progress, stop.event)
-        finally:
-            stop.recording = False
-        if earlier is not None and not report.stopped:
-            recording.done_with(folder)
+        if run.streams_only:
+            _get_ready(run, source)
+            run.stop.recording = True  # from here on a signal ends the session instead of the program
+            try:
+                header = recording.recording_header(source.info, source.camera, config)
+                _log.info("%s: %s, streaming only (--output DIR records too)", source.info.name, _pace(source.info))
+                _session(run, source, run.pipeline, header, ())
+            finally:
+                run.stop.recording = False
+            return
+        folder = target or _default_folder(config, source.info.name)
+        if _record(run, source, folder):
+            with contextlib.suppress(BrokenPipeError):
+                print(folder, flush=True)
+
+
+def _get_ready(run: _Run, source: Source) -> None:
+    # Without a calibration the pipeline works the camera out itself, for pictures that differ in size as well.
+    run.pipeline.use_camera(source.camera if run.config.pipeline.camera.calibration else None)
+    run.pipeline.build()
+
+
+def _record(run: _Run, source: Source, folder: Path) -> bool:
+    """One source through the pipeline into its folder; False where it is there already."""
+    from xnect.apps import recording
+    from xnect.formats.writer import open_writers
+
+    config, info = run.config, source.info
+    if config.output.resume:
+        if info.live:
+            raise ConfigError("--resume goes on with files; a camera's or an address's past is gone")
+        if recording.is_complete(folder, config, info):
+            _log.info("%s: complete already", folder)
+            return False
+    elif not config.output.overwrite:
+        folders.refuse_results(folder)
+    _get_ready(run, source)  # before the folder is touched: without weights nothing is to be left behind
+    run.stop.recording = True
+    try:
+        earlier = recording.set_aside(folder) if config.output.resume else None
+        folders.prepare(folder)
+        folders.check_space(folder)
+        process = recording.Resumed(run.pipeline, earlier) if earlier is not None else run.pipeline
+        header = recording.recording_header(info, source.camera, config)
+        _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info), folder)
+        sink = recording.WithLog(open_writers(folder, config.output.formats, header))
+        report = _session(run, source, process, header, [sink])
+    finally:
+        run.stop.recording = False
+    if earlier is not None and not report.stopped:
+        recording.done_with(folder)
+    return True
+
+
+def _session(
+    run: _Run, source: Source, process: Pipeline, header: RecordingHeader, sinks: Sequence[Sink]
+) -> SessionReport:
+    """All frames of one source, told when they are through."""
+    from xnect.streams.pace import Paced
+
+    info = source.info
+    run.streams.describe(header)
+    if run.streams and not info.live and run.config.stream.pace == "source":
+        process = Paced(process, run.stop.event)
+    with Progress(source, info.name, quiet=run.config.log.level in ("warning", "error")) as progress:
+
+        def on_result(frame: Frame, result: FrameResult) -> None:
+            run.streams.send(result)
+            progress(frame, result)
+
+        report = Session(source, process, sinks).run(on_result, run.stop.event)
     rate = report.frames / report.elapsed_s if report.elapsed_s else 0.0
-    extras = [f"{count} {what}" for count, what in ((report.dropped, "dropped"), (report.skipped, "damaged")) if count]
+    lost = ((report.dropped, "dropped"), (report.skipped, "damaged"), (run.streams.dropped, "not streamed"))
+    extras = [f"{count} {what}" for count, what in lost if count]
     _log.info("%s: %d frames, %.1f fps%s", info.name, report.frames, rate, "".join(f", {e}" for e in extras))
-    with contextlib.suppress(BrokenPipeError):
-        print(folder, flush=True)
+    return report
 
 
 def _default_folder(config: RunConfig, name: str) -> Path:
@@ -255,5 +321,6 @@ def _default_folder(config: RunConfig, name: str) -> Path:
     return folders.fresh(name)
 
 
-def _pace(fps: float, live: bool) -> str:
-    return f"{fps:.4g} fps" + (", live" if live else "") if fps else "live" if live else "unknown rate"
+def _pace(info: SourceInfo) -> str:
+    rate = f"{info.fps:.4g} fps" if info.fps else ""
+    return ", ".join(part for part in (rate, "live" if info.live else "") if part) or "unknown rate"

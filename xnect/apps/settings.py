@@ -14,7 +14,12 @@ from xnect.config import PipelineConfig, RunConfig, from_dict, read_toml
 from xnect.errors import ConfigError
 
 #: Environment variable -> option. XNECT_WEIGHTS is named here so that --print-config shows it.
-ENVIRONMENT = {"XNECT_DEVICE": "device", "XNECT_WEIGHTS": "weights", "XNECT_LOG_LEVEL": "log-level"}
+ENVIRONMENT = {
+    "XNECT_DEVICE": "device",
+    "XNECT_WEIGHTS": "weights",
+    "XNECT_LOG_LEVEL": "log-level",
+    "XNECT_STREAM_TOKEN": "stream-token",
+}
 #: A nearer place that sets one of a group takes the others of the group away.
 _GROUPS = (
     ("source.camera", "source.video", "source.image_dir"),

@@ -31,6 +31,11 @@ class FrameEncoder:
         self._camera_seen: Camera | None = header.camera
         self._offsets: dict[int, list[list[float]]] = {}
 
+    def forget(self) -> None:
+        """Tell offsets and camera again in the next line, for readers who come late."""
+        self._offsets.clear()
+        self._camera_seen, self._camera = None, {}
+
     def line(self, index: int, time_s: float, people: People, camera: Camera | None = None) -> str:
         """One frame as one line without its end; offsets and camera only where they changed."""
         if not math.isfinite(time_s):

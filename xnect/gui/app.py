@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -35,6 +36,9 @@ def main(run_config: RunConfig, requests: list[SourceRequest] | None = None) -> 
 
     Returns:
         Exit code: 0, or 1 without a display or without PyQt5.
+
+    Raises:
+        StreamError: A live stream that is asked for cannot be set up.
     """
     if not has_display():
         _say(NO_DISPLAY)
@@ -45,9 +49,15 @@ def main(run_config: RunConfig, requests: list[SourceRequest] | None = None) -> 
     except ImportError as error:
         _say(f"the window needs PyQt5, pyqtgraph and PyOpenGL ({error}): pip install 'xnect[gui]'")
         return 1
-    window = make_window(run_config, requests)
-    window.show()
-    return run(app, window)
+    from xnect.gui.default_parts import default_parts
+    from xnect.streams import open_streams
+
+    with open_streams(run_config.stream, run_config.pipeline.detection.max_people) as streams:
+        parts = replace(default_parts(), publish=streams.send) if streams else None
+        window = make_window(run_config, requests, parts)
+        window.show()
+        app.aboutToQuit.connect(streams.close)
+        return run(app, window)
 
 
 def _say(text: str) -> None:

@@ -375,6 +375,8 @@ class Engine:
         current = reader is not None and reader.is_current(packet)
         if recorder is not None and recorder.active and not again and current:
             recorder.put(packet.frame, result)
+        if self._parts.publish is not None and not again and current:
+            self._parts.publish(result)
         now = time.perf_counter()
         latency_ms = 0.0 if again else (now - packet.arrived_s) * 1000
         if packet.generation == self._generation:

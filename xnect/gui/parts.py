@@ -200,6 +200,7 @@ class Parts:
         open_sink: Starts a recording in a folder of its own, which it returns beside the sink; raises OutputError.
         list_cameras: Names of what is attached.
         angle_names: Names of ``Person.angles``.
+        publish: Gets every new result, for live streams; must return at once. None = nobody listens.
     """
 
     open_source: Callable[[SourceRequest, PipelineConfig], Source]
@@ -208,3 +209,4 @@ class Parts:
     open_sink: Callable[[RecordingPlan, SourceInfo, PipelineConfig, Frame, FrameResult], tuple[Sink, Path]]
     list_cameras: Callable[[], list[CameraChoice]]
     angle_names: Callable[[], tuple[str, ...]]
+    publish: Callable[[FrameResult], None] | None = None

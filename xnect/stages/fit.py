@@ -38,6 +38,8 @@ REST_RAD, OBSERVED_RAD = 1.2, 0.15
 STRAY_M_S, STRAY_DEPTH_M_S, STRAY_TURN_RAD_S, STRAY_ANGLE_RAD_S = 2.4, 2.0, 1.6, 2.8
 #: Nobody is further away [m], nor further to the side than this times the distance.
 FARTHEST_M, WIDEST = 100.0, 3.0
+#: Expected error of Stage II's distance, relative: far more than the picture's own, but there is always one.
+GUESS_ERROR = 0.3
 #: Gauss-Newton steps from a closed-form start.
 COLD_ITERATIONS = 15
 #: A fit whose energy is this many times the expected is tried again from the closed form.
@@ -94,9 +96,14 @@ class _Evidence:
         weight_3d[:, 0] = 0.0  # the pelvis is the origin
         image[:, _POINT_OF_2D], weight_2d[:, _POINT_OF_2D] = self.image, self.sure * (_TRUST_2D / ERROR_2D_M**2)
         root, rotation, angles = (part.copy() for part in expected)
+        weight = np.broadcast_to(strays[0], root.shape).copy()
+        # Stage II's distance joins where the person is expected: without it a wrong distance could only walk on
+        own = 1 / (GUESS_ERROR * np.maximum(self.guess_m[:, 2], root[:, 2])) ** 2
+        root[:, 2] = (weight[:, 2] * root[:, 2] + own * self.guess_m[:, 2]) / (weight[:, 2] + own)
+        weight[:, 2] += own
         offsets = with_nose(self.offsets_m)
-        depth = np.maximum(root[:, 2], LEAST_DEPTH_M)
-        return Targets(joints, weight_3d, image, weight_2d, depth, offsets, root, rotation, angles, *strays)
+        depth = np.maximum(expected[0][:, 2], LEAST_DEPTH_M)
+        return Targets(joints, weight_3d, image, weight_2d, depth, offsets, root, rotation, angles, weight, *strays[1:])
 
     def expected_energy(self) -> F64:
         """Energy when every joint is off by what is usual, (R,)."""

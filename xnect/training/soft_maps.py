@@ -8,6 +8,7 @@ people in ignore boxes.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -32,19 +33,33 @@ TEACHER_SIDE = 448
 CELLS = 56
 
 
-def attach_soft_maps(store: Store, path: Path) -> Store:
-    """The store with a teacher's maps; raises FormatError where they belong to other pictures."""
-    try:
-        ids = np.load(path.with_suffix(".ids.npy"))
-        maps = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise FormatError(f"cannot read the teacher's maps {path}: {error}") from error
-    row_of = {int(number): row for row, number in enumerate(ids)}
-    missing = [int(n) for n in store.ids if int(n) not in row_of]
-    if missing:
-        raise FormatError(f"{path} has no maps for {len(missing)} pictures, the first is {missing[0]}")
-    rows = np.array([row_of[int(n)] for n in store.ids])
-    store.soft_maps = torch.from_numpy(maps[rows])
+def attach_soft_maps(store: Store, paths: Path | Sequence[Path]) -> Store:
+    """The store with a teacher's maps from one or several files; of a picture in several, the first file's.
+
+    Raises:
+        FormatError: A file cannot be read, or no file has maps for some picture.
+    """
+    paths = [paths] if isinstance(paths, Path) else list(paths)
+    attached = torch.zeros(len(store), 14 + len(_FIELDS), CELLS, CELLS, dtype=torch.uint8)
+    known = np.zeros(len(store), bool)
+    for path in paths:
+        try:
+            ids = np.load(path.with_suffix(".ids.npy"))
+            maps = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise FormatError(f"cannot read the teacher's maps {path}: {error}") from error
+        if maps.shape != (len(ids), *attached.shape[1:]):
+            raise FormatError(f"{path}: maps (N, {', '.join(map(str, attached.shape[1:]))}) expected, not {maps.shape}")
+        row_of = {int(number): row for row, number in enumerate(ids)}
+        pairs = [(k, row_of[int(n)]) for k, n in enumerate(store.ids) if not known[k] and int(n) in row_of]
+        for here, there in pairs:  # one by one: the maps of all pictures are larger than the memory to spare
+            attached[here] = torch.from_numpy(np.array(maps[there]))
+            known[here] = True
+    if not known.all():
+        names = ", ".join(map(str, paths))
+        first = int(store.ids[int(np.argmin(known))])
+        raise FormatError(f"{names}: no maps for {int((~known).sum())} pictures, the first is {first}")
+    store.soft_maps = attached
     return store
 
 
@@ -78,7 +93,9 @@ def compute_soft_maps(store: Store, model: Path, out: Path, threads: int = 0, ba
 def main(argv: list[str] | None = None) -> int:
     """Compute and keep a teacher's maps."""
     parser = argparse.ArgumentParser(prog="python -m xnect.training.soft_maps", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train13.json and its picture shards")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="folders with train13.json and its picture shards"
+    )
     parser.add_argument("--model", type=Path, required=True, help="the teacher, OpenVINO IR (.xml)")
     parser.add_argument("--out", type=Path, required=True, help="the maps (.npy)")
     parser.add_argument("--side", type=int, default=288)

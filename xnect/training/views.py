@@ -43,6 +43,11 @@ class ViewConfig:
     drift: float = 0.55
     layers: int = 3
 
+    @classmethod
+    def of_size(cls, size: int) -> ViewConfig:
+        """Views of a size: the largest people are a quarter larger than the crop, or they would never be seen whole."""
+        return cls(size=size, person_high_px=1.25 * size)
+
 
 @dataclass(slots=True)
 class Crops:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -330,3 +331,19 @@ def test_closing_takes_less_than_a_second_from_every_state(world, log, wait):
             begin = time.perf_counter()
             assert engine.close()
             assert time.perf_counter() - begin < 1
+
+
+def test_every_new_result_is_published_once(world, log, wait):
+    """Live streams hang on this: hand-made ids hold, a paused frame that is drawn again is no news."""
+    published, ids = [], IdMap()
+    engine = Engine(replace(world.parts(), publish=published.append), PipelineConfig(), log.events(), ids)
+    engine.load(PipelineConfig())
+    engine.set_speed(0)
+    engine.open(FILE)
+    wait(lambda: log.ended)
+    assert [result.index for result in published] == list(range(world.frames))
+    assert [p.id for p in published[0].people] == [p.id for p in log.found[0].result.people]
+    engine.configure(PipelineConfig(detection=DetectionConfig(max_people=1)))
+    wait(lambda: len(log.shown[-1].result.people) == 1)
+    assert len(published) == world.frames
+    assert engine.close()

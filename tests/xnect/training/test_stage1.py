@@ -15,10 +15,13 @@ from xnect.config import NetworkConfig
 from xnect.errors import FormatError, WeightsError
 from xnect.skeleton.joints import FLIP_2D, LIMBS
 from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, load_stage1
+from xnect.structures import PoseMaps
 from xnect.training import stage1
 from xnect.training.datasets.people import is_held_out, joints_14, load_people
 from xnect.training.datasets.store import MAX_PEOPLE, Store
+from xnect.training.held_out import HeldOut
 from xnect.training.loop import LoopConfig, Trainer
+from xnect.training.soft_maps import CELLS, attach_soft_maps
 from xnect.training.targets import draw_targets, joint_sigma
 from xnect.training.views import FLIP_LIMBS, Crops, ViewConfig, draw_crops, jpeg_like
 
@@ -175,7 +178,7 @@ def test_jpeg_like_keeps_the_picture():
 def small_trainer(store, out, steps):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
-    loss = stage1.MapLoss(store, ViewConfig(size=64), 2, bf16=False)
+    loss = stage1.MapLoss(store, [ViewConfig(size=64), ViewConfig(size=80)], 2, bf16=False)
     return Trainer(net, loss, LoopConfig(out=out, steps=steps, warmup=2, seed=4, bf16=False))
 
 
@@ -200,34 +203,101 @@ def test_a_damaged_checkpoint_is_refused(store, tmp_path):
         small_trainer(store, tmp_path, 2).resume(tmp_path / "checkpoint.pt")
 
 
+def test_batches_of_larger_crops_are_smaller(store):
+    loss = stage1.MapLoss(store, [ViewConfig.of_size(64), ViewConfig.of_size(128)], 8, bf16=False)
+    shapes = set()
+
+    class Spy(torch.nn.Module):
+        def forward(self, images):
+            shapes.add(tuple(images.shape))
+            return torch.zeros(len(images), 40, images.shape[2] // 8, images.shape[3] // 8), None
+
+    torch.manual_seed(0)
+    for step in range(12):
+        loss(Spy(), step)
+    assert shapes == {(8, 3, 64, 64), (2, 3, 128, 128)}
+
+
 def test_training_learns(store, tmp_path):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
-    loss = stage1.MapLoss(store, ViewConfig(size=96, layers=1), 4, bf16=False)
+    loss = stage1.MapLoss(store, [ViewConfig(size=96, layers=1)], 4, bf16=False)
     trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=30, warmup=3, bf16=False, learning_rate=3e-3))
     losses = [trainer._one_step() for _ in range(30)]
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:4])
 
 
-@pytest.fixture
-def pack(tmp_path):
-    """A people pack with four pictures, one of them held out."""
+def write_pack(folder, numbers, colour=90):
+    """A people pack of pictures with these numbers, one person in each."""
+    folder.mkdir(exist_ok=True)
     images, people = [], []
-    with zipfile.ZipFile(tmp_path / "train_000.zip", "w") as shard:
-        for number in (7, 11, 20, 10_000_020):
+    with zipfile.ZipFile(folder / "train_000.zip", "w") as shard:
+        for number in numbers:
             name = f"p{number}.webp"
-            image = np.full((96, 128, 3), 90, np.uint8)
+            image = np.full((96, 128, 3), colour, np.uint8)
             shard.writestr(name, cv2.imencode(".webp", image)[1].tobytes())
             images.append({"id": number, "file_name": name, "width": 128, "height": 96, "complete": number != 11})
             joints = crowd(1, 60.0)[0] * [0.5, 0.4]
             keypoints = np.concatenate([joints[[0, *range(2, 14)]], np.full((13, 1), 2)], 1)
             people.append({
-                "id": number, "image_id": number, "bbox": [20, 30, 40, 50], "area": 1000.0, "iscrowd": 0, "category_id": 1,
-                "num_keypoints": 13, "keypoints": keypoints.ravel().tolist(),
+                "id": len(people) + 1, "image_id": number, "bbox": [20, 30, 40, 50], "area": 1000.0, "iscrowd": 0,
+                "category_id": 1, "num_keypoints": 13, "keypoints": keypoints.ravel().tolist(),
             })  # fmt: skip
     data = {"images": images, "annotations": people, "categories": [{"id": 1, "name": "person"}], "info": {}}
-    (tmp_path / "train13.json").write_text(json.dumps(data))
-    return tmp_path
+    (folder / "train13.json").write_text(json.dumps(data))
+    return folder
+
+
+@pytest.fixture
+def pack(tmp_path):
+    """A people pack with four pictures, one of them held out."""
+    return write_pack(tmp_path, (7, 11, 20, 10_000_020))
+
+
+def test_several_packs_are_one_set_and_a_picture_in_two_is_taken_once(pack, tmp_path):
+    more = write_pack(tmp_path / "more", (11, 13, 30), colour=200)
+    store = load_people([pack, more], 96)
+    assert store.ids.tolist() == [7, 11, 10_000_020, 13]
+    colours = store.pictures[:, :, 10, 10].float().mean(1)
+    assert ((colours - torch.tensor([90.0, 90, 90, 200])).abs() < 4).all()  # of picture 11 the first pack's
+    assert (store.joints[:, 0, :, 2] == 1).all()
+    assert load_people([pack, more], 96, held_out=True).ids.tolist() == [20, 30]
+    assert load_people([pack, more], 96, limit=2).ids.tolist() == [7, 10_000_020]
+    one = load_people(pack, 96)
+    assert torch.equal(store.pictures[:3], one.pictures)
+    assert torch.equal(store.joints[:3], one.joints)
+
+
+def test_held_out_pictures_of_several_packs_are_judged_together(pack, tmp_path):
+    more = write_pack(tmp_path / "more", (20, 30, 40, 50, 41))
+    both = HeldOut([pack, more])
+    assert sorted(both._pictures) == [20, 30, 40, 50]
+    numbers = [a["id"] for a in both._truth["annotations"]]
+    assert len(numbers) == len(set(numbers)) == 4
+    assert [a["image_id"] for a in both._truth["annotations"]] == [20, 30, 40, 50]
+    assert sorted(HeldOut(pack)._pictures) == [20]
+    blind = PoseMaps(
+        np.zeros((14, 12, 16), np.float32), np.zeros((13, 2, 12, 16), np.float32), None,
+        np.array([[8.0, 0, 3.5], [0, 8, 3.5]]),
+    )  # fmt: skip
+    assert both(lambda image: blind) == {"AP": 0, "AP50": 0, "AR": 0}
+
+
+def test_soft_maps_of_several_files_find_their_pictures(pack, tmp_path):
+    store = load_people([pack, write_pack(tmp_path / "more", (11, 13))], 96)
+    files = [tmp_path / "first.npy", tmp_path / "second.npy"]
+    for path, ids in zip(files, ([10_000_020, 11, 7], [5, 13, 11]), strict=True):
+        maps = np.zeros((3, 40, CELLS, CELLS), np.uint8)
+        maps[:] = np.array([n % 251 for n in ids], np.uint8)[:, None, None, None] + (path == files[1])
+        np.save(path, maps)
+        np.save(path.with_suffix(".ids.npy"), np.array(ids))
+    soft = attach_soft_maps(store, files).soft_maps
+    assert soft[:, 0, 0, 0].tolist() == [7, 11, 10_000_020 % 251, 14]  # 7, 11, 10,000,020, 13
+    with pytest.raises(FormatError, match=r"no maps for 1 pictures, the first is 13"):
+        attach_soft_maps(store, files[0])
+    np.save(files[1], np.zeros((3, 40, 8, 8), np.uint8))
+    with pytest.raises(FormatError, match="expected, not"):
+        attach_soft_maps(store, files)
 
 
 def test_the_pack_splits_into_training_and_held_out(pack):
@@ -238,9 +308,11 @@ def test_the_pack_splits_into_training_and_held_out(pack):
 
 def test_the_command_trains_and_its_weights_load(pack, tmp_path):
     out = tmp_path / "run"
+    more = write_pack(tmp_path / "more", (13, 40))
     arguments = [
         "--data",
         str(pack),
+        str(more),
         "--out",
         str(out),
         "--width",

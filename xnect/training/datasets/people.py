@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from xnect.errors import FormatError
+from xnect.structures import U8
 from xnect.training.datasets.store import MAX_PEOPLE, Store
 
 #: Pictures whose id is a multiple of this are held out for tuning (COCO pictures only).
@@ -82,11 +85,55 @@ def load_labels(path: Path) -> dict[str, Any]:
     return dict(data)
 
 
-def load_people(folder: Path, side: int = 288, held_out: bool = False, limit: int | None = None) -> Store:
-    """The people pack ``folder`` (train13.json and its shards) as tensors on the CPU.
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """One picture of a people pack with its labels.
+
+    Attributes:
+        image: The entry of the label file's ``images``.
+        people: Its entries of ``annotations``.
+        shards: Where its pixels are.
+    """
+
+    image: dict[str, Any]
+    people: list[dict[str, Any]]
+    shards: Shards
+
+    def pixels(self) -> U8:
+        """The picture, uint8 (H, W, 3) BGR; raises FormatError where it cannot be decoded."""
+        pixels = cv2.imdecode(np.frombuffer(self.shards.read(self.image["file_name"]), np.uint8), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise FormatError(f"{self.image['file_name']} cannot be decoded")
+        return pixels.astype(np.uint8, copy=False)
+
+
+def labelled_pictures(folders: Path | Sequence[Path]) -> list[LabelledPicture]:
+    """The pictures of one or several people packs, in order; of a number that several hold, the first pack's.
+
+    Raises:
+        FormatError: Labels or shards cannot be read.
+    """
+    found: list[LabelledPicture] = []
+    taken: set[int] = set()
+    for folder in [folders] if isinstance(folders, Path) else folders:
+        data = load_labels(folder / "train13.json")
+        shards = Shards(sorted(folder.glob("train_*.zip")) or [folder])
+        people: dict[int, list[dict[str, Any]]] = {}
+        for annotation in data["annotations"]:
+            people.setdefault(annotation["image_id"], []).append(annotation)
+        images = [i for i in data["images"] if i["file_name"] in shards and i["id"] not in taken]
+        taken.update(i["id"] for i in images)
+        found += [LabelledPicture(i, people.get(i["id"], []), shards) for i in images]
+    return found
+
+
+def load_people(
+    folders: Path | Sequence[Path], side: int = 288, held_out: bool = False, limit: int | None = None
+) -> Store:
+    """People packs (folders with train13.json and its shards) as tensors on the CPU.
 
     Args:
-        folder: Where the labels and shards lie.
+        folders: Where the labels and shards lie: one folder or several. A picture that several hold is taken once.
         side: The longer side of each picture is brought to this [px].
         held_out: The part for tuning instead of the part for training.
         limit: Only so many pictures, spread over the set (for trials).
@@ -94,31 +141,24 @@ def load_people(folder: Path, side: int = 288, held_out: bool = False, limit: in
     Raises:
         FormatError: Labels or shards cannot be read, or no picture was found.
     """
-    data = load_labels(folder / "train13.json")
-    shards = Shards(sorted(folder.glob("train_*.zip")) or [folder])
-    images = [i for i in data["images"] if i["file_name"] in shards and is_held_out(i["id"]) == held_out]
+    pictures = [p for p in labelled_pictures(folders) if is_held_out(p.image["id"]) == held_out]
     if limit:
-        images = images[:: max(1, len(images) // limit)][:limit]
-    if not images:
-        raise FormatError(f"no labelled picture found in {folder}")
-    people: dict[int, list[dict[str, Any]]] = {}
-    for annotation in data["annotations"]:
-        people.setdefault(annotation["image_id"], []).append(annotation)
-    store = _empty(len(images), side)
+        pictures = pictures[:: max(1, len(pictures) // limit)][:limit]
+    if not pictures:
+        names = folders if isinstance(folders, Path) else ", ".join(map(str, folders))
+        raise FormatError(f"no labelled picture found in {names}")
+    store = _empty(len(pictures), side)
 
     def decode(row: int) -> None:
-        image = images[row]
-        pixels = cv2.imdecode(np.frombuffer(shards.read(image["file_name"]), np.uint8), cv2.IMREAD_COLOR)
-        if pixels is None:
-            raise FormatError(f"{image['file_name']} cannot be decoded")
+        pixels = pictures[row].pixels()
         scale = side / max(pixels.shape[:2])
         size = [max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))]
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        store.pictures[row, :, : size[1], : size[0]] = torch.from_numpy(pixels[..., ::-1].copy()).permute(2, 0, 1)
-        _fill_labels(store, row, image, people.get(image["id"], []), scale, size)
+        resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        store.pictures[row, :, : size[1], : size[0]] = torch.from_numpy(resized[..., ::-1].copy()).permute(2, 0, 1)
+        _fill_labels(store, row, pictures[row].image, pictures[row].people, scale, size)
 
     with ThreadPoolExecutor(4) as pool:
-        list(tqdm(pool.map(decode, range(len(images))), total=len(images), desc="pictures", unit=""))
+        list(tqdm(pool.map(decode, range(len(pictures))), total=len(pictures), desc="pictures", unit=""))
     return store
 
 
