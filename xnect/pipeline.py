@@ -158,12 +158,13 @@ class MotionCapture:
             return
         if isinstance(self._detector, StageOne) and config.network != self.config.network:
             self._detector = _own_stage_one(config)
-        if config.tracking == self.config.tracking and config.static_images == self.config.static_images:
-            tracker = self._tracker
-            self._apply(config)
-            self._tracker = tracker
-        else:
-            self._apply(config)
+        old, tracker, fitter = self.config, self._tracker, self._fitter
+        self._apply(config)
+        if config.static_images == old.static_images:  # what is not touched remembers people and body sizes
+            if config.tracking == old.tracking:
+                self._tracker = tracker
+            if (config.fit, config.filters, config.camera) == (old.fit, old.filters, old.camera):
+                self._fitter = fitter
 
     def reset(self) -> None:
         """Forget people and filters, as before a new source."""

@@ -14,11 +14,10 @@ import xnect.formats.recording as recording
 from xnect import __version__
 from xnect.apps.folders import LOG_NAME
 from xnect.capture import SourceInfo
-from xnect.config import PipelineConfig, RunConfig, to_dict
+from xnect.config import RunConfig
 from xnect.errors import FormatError, OutputError
 from xnect.formats.registry import chosen
 from xnect.formats.writer import Writers
-from xnect.skeleton.kinematics import SKELETON
 from xnect.structures import Camera, Frame, FrameResult, Person
 
 _log = logging.getLogger(__name__)
@@ -28,22 +27,11 @@ WARM_UP_S = 2.0  # so much of what is recorded is computed again, so that identi
 _SAME_PX = 0.35  # two skeletons nearer than this part of their box are one person
 
 
-def recording_header(info: SourceInfo, camera: Camera, config: PipelineConfig) -> headers.RecordingHeader:
+def recording_header(info: SourceInfo, camera: Camera, config: RunConfig) -> headers.RecordingHeader:
     """The first line of a recording: names, camera, source and the settings that made it."""
-    settings = to_dict(config)
-    for table, key in (("network", "weights"), ("camera", "calibration")):
-        if key in settings[table]:
-            settings[table][key] = Path(settings[table][key]).name  # no full paths in what users pass on
     source = headers.SourceInfo(Path(info.uri).name, info.size_px, info.fps or None, info.duration_s)
-    return headers.RecordingHeader(
-        angles=SKELETON.angle_names,
-        camera=camera,
-        source=source,
-        fps=info.fps or 30.0,
-        program={"name": "xnect", "version": __version__, "settings": settings},
-        bones=SKELETON.joint_names,
-        bone_parents=tuple(int(parent) for parent in SKELETON.parents),
-        filtered=config.filters.enabled and not config.static_images,
+    return headers.header_of_run(
+        __version__, source, camera, config.pipeline, config.source.rotate, config.source.mirror
     )
 
 

@@ -241,7 +241,7 @@ def _one(run: _Run, video: str | None, target: Path | None) -> None:
             _get_ready(run, source)
             run.stop.recording = True  # from here on a signal ends the session instead of the program
             try:
-                header = recording.recording_header(source.info, source.camera, config.pipeline)
+                header = recording.recording_header(source.info, source.camera, config)
                 _log.info("%s: %s, streaming only (--output DIR records too)", source.info.name, _pace(source.info))
                 _session(run, source, run.pipeline, header, ())
             finally:
@@ -280,7 +280,7 @@ def _record(run: _Run, source: Source, folder: Path) -> bool:
         folders.prepare(folder)
         folders.check_space(folder)
         process = recording.Resumed(run.pipeline, earlier) if earlier is not None else run.pipeline
-        header = recording.recording_header(info, source.camera, config.pipeline)
+        header = recording.recording_header(info, source.camera, config)
         _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info), folder)
         sink = recording.WithLog(open_writers(folder, config.output.formats, header))
         report = _session(run, source, process, header, [sink])

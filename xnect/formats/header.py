@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from xnect.config import PipelineConfig, to_dict
 from xnect.errors import FormatError
 from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D
 from xnect.skeleton.kinematics import SKELETON
@@ -69,6 +70,35 @@ class RecordingHeader:
             raise FormatError(f"rate {self.fps} frames/s: expected more than 0, at most 10000")
         if len(self.bones) != len(self.bone_parents):
             raise FormatError(f"{len(self.bones)} bones but {len(self.bone_parents)} parents")
+
+
+def header_of_run(
+    version: str, source: SourceInfo, camera: Camera, config: PipelineConfig, rotate: int = 0, mirror: bool = False
+) -> RecordingHeader:
+    """What a run says about itself: names, camera, source and the settings that made it.
+
+    Args:
+        version: Of this program.
+        source: Where the pictures come from; rate and length None where they are not known.
+        camera: The camera used for 3D.
+        config: All settings; kept under ``program.settings``, file names without their folders.
+        rotate: How far the pictures were turned clockwise as they were read [degrees].
+        mirror: Whether they were flipped as they were read.
+    """
+    settings = to_dict(config)
+    for table, key in (("network", "weights"), ("camera", "calibration")):
+        if key in settings[table]:
+            settings[table][key] = public_name(settings[table][key])  # no full paths in what users pass on
+    program: dict[str, Any] = {"name": "xnect", "version": version, "settings": settings}
+    if rotate or mirror:
+        program["read"] = {"rotate": rotate, "mirror": mirror}
+    return RecordingHeader(
+        camera=camera,
+        source=source,
+        fps=source.fps or 30.0,
+        program=program,
+        filtered=config.filters.enabled and not config.static_images,
+    )
 
 
 def camera_to_json(camera: Camera) -> dict[str, Any]:

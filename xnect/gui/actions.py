@@ -18,7 +18,7 @@ from PyQt5.QtWidgets import (
     QMenu,
 )
 
-from xnect.gui.keys import KEYS, MENUS
+from xnect.gui.keys import KEYS, MENUS, Key
 from xnect.gui.text import tr
 
 _MOVES = {Qt.Key_Left, Qt.Key_Right, Qt.Key_Up, Qt.Key_Down, Qt.Key_Home, Qt.Key_End, Qt.Key_PageUp, Qt.Key_PageDown}
@@ -49,6 +49,11 @@ def calm_buttons(window: QMainWindow) -> None:
             widget.setFocusPolicy(Qt.TabFocus)
 
 
+def default_keys(key: Key) -> list[QKeySequence]:
+    """The key sequences of the table; Tab is the views' own (elsewhere it walks the fields)."""
+    return [QKeySequence(k) for k in key.keys if k != "Tab"]
+
+
 def build(window: QMainWindow, run: Callable[[str], None]) -> tuple[dict[str, QAction], dict[str, QMenu]]:
     """Make all actions and menus.
 
@@ -64,7 +69,7 @@ def build(window: QMainWindow, run: Callable[[str], None]) -> tuple[dict[str, QA
     for key in KEYS:
         action = QAction(tr(key.text), window)
         action.setObjectName(key.action)
-        action.setShortcuts([QKeySequence(k) for k in key.keys if k != "Tab"])
+        action.setShortcuts(default_keys(key))
         action.setCheckable(key.checkable)
         action.setMenuRole(QAction.NoRole)
         action.triggered.connect(lambda _checked=False, name=key.action: run(name))

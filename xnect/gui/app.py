@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from xnect.gui.display import NO_DISPLAY, has_display, mend_qt_paths
+from xnect.gui.text import tr
 
 if TYPE_CHECKING:
     from PyQt5.QtWidgets import QApplication
@@ -96,7 +97,6 @@ def make_window(
     folder = Path(str(settings.value("folder", "") or default_folder()))
     window = MainWindow(parts or default_parts(), run_config.pipeline, folder, output.formats, settings)
     queue = requests_of(run_config.source) if requests is None else requests
-    window.state.options.mirror = run_config.source.mirror
 
     def begin() -> None:
         window.begin(run_config.pipeline, load=any(r.kind != "recording" for r in queue) or not queue)
@@ -139,7 +139,7 @@ def catch_errors(show: Callable[[str, str, str], None]) -> None:
             return
         _log.error("not caught", exc_info=(kind, error, trace))
         details = "".join(traceback.format_exception(kind, error, trace))
-        show("Something went wrong in the window", f"{kind.__name__}: {error}", details)
+        show(tr("Something went wrong in the window"), f"{kind.__name__}: {error}", details)
 
     sys.excepthook = hook
     threading.excepthook = lambda args: hook(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)

@@ -26,7 +26,6 @@ class Bridge(QObject):
 
     frame_ready = pyqtSignal()
     opened = pyqtSignal(object, int)
-    lost = pyqtSignal(str)
     ended = pyqtSignal()
     failed = pyqtSignal(str, str, str)
     progress = pyqtSignal(str)
@@ -45,7 +44,6 @@ class Bridge(QObject):
         return EngineEvents(
             shown=self._post,
             opened=lambda info, number: self._send(self.opened, info, number),
-            lost=lambda why: self._send(self.lost, why),
             ended=lambda: self._send(self.ended),
             failed=lambda title, text, details: self._send(self.failed, title, text, details),
             progress=lambda text: self._send(self.progress, text),

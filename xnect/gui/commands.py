@@ -42,6 +42,12 @@ class Commands:
         if path:
             self.open_path(path)
 
+    def open_folder(self) -> None:
+        """Ask for a folder of pictures, or that of a recording."""
+        path = QFileDialog.getExistingDirectory(self.window, tr("Open folder"))
+        if path:
+            self.open_path(path)
+
     def open_path(self, text: str) -> None:
         """Open a path or address."""
         try:
@@ -321,7 +327,13 @@ class Commands:
     def help(self) -> None:
         """The keys."""
         page = self.views.help
-        page.hide() if page.isVisible() else page.open(self.state.options.theme)
+        page.hide() if page.isVisible() else page.open(self.state.options.theme, self.window.actions_by_name)
+
+    def edit_keys(self) -> None:
+        """The dialog for the keys."""
+        from xnect.gui.views.key_editor import KeyEditor
+
+        KeyEditor(self.window.actions_by_name, self.window.settings, self.window).show()
 
     def about(self) -> None:
         """Version and licences."""

@@ -18,12 +18,13 @@ from typing import TypeAlias
 from xnect.config import PipelineConfig
 from xnect.errors import XnectError
 from xnect.gui.engine_events import EngineEvents
-from xnect.gui.parts import Parts, Pipeline, RecordingPlan, Source, SourceRequest
+from xnect.gui.parts import Facts, Parts, Pipeline, RecordingPlan, Source, SourceRequest
 from xnect.gui.people import IdMap
 from xnect.gui.reader import Packet, Reader, ReaderEvents, Transport
 from xnect.gui.recorder import Recorder
 from xnect.gui.review import Review
 from xnect.gui.state import Rate, Shown, SourceInfo
+from xnect.gui.text import tr
 from xnect.structures import Camera, FrameResult
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Engine:
         self._pipeline: Pipeline | None = None
         self._replay: Pipeline | None = None
         self._camera: Camera | None = None
+        self._open: tuple[SourceRequest, Facts] | None = None
         self._reader: Reader | None = None
         self._old: list[Reader] = []
         self._recorder: Recorder | None = None
@@ -79,8 +81,8 @@ class Engine:
         if old is not None:
             old.stop()
             self._old = [r for r in self._old if not r.join(0)] + [old]
-        self._events.progress(f"Opening {request.title or request.spec}…")
-        events = ReaderEvents(self._opened, self._lost, self._ended, self._unopened)
+        self._events.progress(tr("Opening {name}…").format(name=request.title or request.spec))
+        events = ReaderEvents(self._opened, self._ended, self._unopened)
         reader = Reader(request, lambda r: self._parts.open_source(r, self._config), events, generation)
         reader.wake = self._wake
         keep = self._transport
@@ -132,18 +134,18 @@ class Engine:
             self._config = config
             self._loading += 1
             ticket = self._loading
-        self._events.progress(LOADING)
+        self._events.progress(tr(LOADING))
         threading.Thread(target=self._load, args=(config, ticket), name="xnect-loader", daemon=True).start()
 
     def _load(self, config: PipelineConfig, ticket: int) -> None:
         try:
-            pipeline = self._parts.make_pipeline(config, self._camera)
+            pipeline = self._parts.make_pipeline(config)
         except Exception as error:  # noqa: BLE001 - anything that a driver or a weights file can throw
             text = str(error) if isinstance(error, XnectError) else f"{type(error).__name__}: {error}"
             _log.warning("the network could not be loaded: %s", text)
             if ticket == self._loading and not self._stop:
                 details = "" if isinstance(error, XnectError) else traceback.format_exc()
-                self._events.failed("The network could not be loaded", text, details)
+                self._events.failed(tr("The network could not be loaded"), text, details)
                 self._events.progress("")
             return
         with self._cond:
@@ -151,10 +153,9 @@ class Engine:
                 return
             self._pipeline = pipeline
             self._epoch = None
-            late = self._camera
-            if late is not None:
-                self._commands.append(lambda p: self._parts.use_camera(p, self._config, late))
-            self._commands.append(lambda p: p.reconfigure(self._config))
+            now = self._config
+            self._commands.append(lambda p: p.reconfigure(now))
+            self._commands.append(self._use_camera)
             self._cond.notify_all()
         self._events.progress("")
 
@@ -172,9 +173,13 @@ class Engine:
                 self.load(config)
             return
         self._command(lambda p: p.reconfigure(config))
-        camera = self._camera
-        if config.camera != old.camera and camera is not None:
-            self._command(lambda p: self._parts.use_camera(p, config, camera))
+        if config.camera.calibration != old.camera.calibration:
+            self._command(self._use_camera)
+
+    def _use_camera(self, pipeline: Pipeline) -> None:
+        """Tell the pipeline what is measured of the open source's camera (in the inference thread)."""
+        if self._open is not None:
+            pipeline.use_camera(self._parts.camera_of(self._config, *self._open))
 
     def reset_people(self) -> None:
         """Forget everyone."""
@@ -205,7 +210,11 @@ class Engine:
         reader = self._reader
         self.stop_recording()
         self._recorder = Recorder(
-            plan, lambda: reader.info if reader is not None else SourceInfo(), self._parts, self._events.recording
+            plan,
+            lambda: reader.info if reader is not None else SourceInfo(),
+            self._config,
+            self._parts,
+            self._events.recording,
         )
 
     def stop_recording(self) -> None:
@@ -255,22 +264,19 @@ class Engine:
     # ---- events of the reader (in its thread)
 
     def _opened(self, info: SourceInfo, source: Source, generation: int) -> None:
-        if generation != self._generation:
-            return
-        camera = source.camera
         with self._cond:
-            self._camera = camera
+            reader = self._reader
+            if generation != self._generation or reader is None:
+                return
+            self._camera = source.camera
+            self._open = reader.request, source.info
             self._replay = getattr(source, "replay", None)
             if self._pipeline is not None:
-                self._commands.append(lambda p: self._parts.use_camera(p, self._config, camera))
+                self._commands.append(self._use_camera)
             loading = self._pipeline is None and self._replay is None
             self._cond.notify_all()
-        self._events.progress(LOADING if loading else "")
+        self._events.progress(tr(LOADING) if loading else "")
         self._events.opened(info, generation)
-
-    def _lost(self, why: str, generation: int) -> None:
-        if generation == self._generation:
-            self._events.lost(why)
 
     def _ended(self, generation: int) -> None:
         with self._cond:  # told by the inference thread, after the last frame went through it
@@ -281,7 +287,7 @@ class Engine:
         if generation == self._generation:
             self.stop_recording()
             self._events.progress("")
-            self._events.failed("The source cannot be read", why, "")
+            self._events.failed(tr("The source cannot be read"), why, "")
 
     def _wake(self) -> None:
         with self._cond:
@@ -300,7 +306,7 @@ class Engine:
                 continue
             try:
                 for command in commands:
-                    command(self._pipeline or pipeline)
+                    self._obey(command, self._pipeline or pipeline)
                 packet = reader.take() if reader is not None else None
                 if packet is not None:
                     self._process(pipeline, packet)
@@ -308,6 +314,13 @@ class Engine:
                     self._process(pipeline, self._last, again=True)
             except Exception as error:  # noqa: BLE001 - a worker's outermost loop: the window must live on
                 self._broke(error)
+
+    def _obey(self, command: Callable[[Pipeline], None], pipeline: Pipeline) -> None:
+        """A setting that cannot be used is told; the pipeline goes on as it was."""
+        try:
+            command(pipeline)
+        except XnectError as error:
+            self._events.failed(tr("That setting cannot be used"), str(error), "")
 
     def _next(self) -> _Job | None:
         """Wait for something to do; None = the end."""
@@ -380,4 +393,4 @@ class Engine:
             self._commands.clear()
             self._previewed = self._last
         text = str(error) if isinstance(error, XnectError) else f"{type(error).__name__}: {error}"
-        self._events.failed("The pose estimation stopped", text, details)
+        self._events.failed(tr("The pose estimation stopped"), text, details)

@@ -15,7 +15,6 @@ class EngineEvents:
     Attributes:
         shown: A frame is finished.
         opened: A source is open: what it is, and its number.
-        lost: A live source is gone and is being looked for.
         ended: A file is at its end.
         failed: Something broke: headline, readable text, details for a report.
         progress: What is being waited for, empty = nothing.
@@ -24,7 +23,6 @@ class EngineEvents:
 
     shown: Callable[[Shown], None]
     opened: Callable[[SourceInfo, int], None]
-    lost: Callable[[str], None]
     ended: Callable[[], None]
     failed: Callable[[str, str, str], None]
     progress: Callable[[str], None]

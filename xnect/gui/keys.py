@@ -26,6 +26,7 @@ class Key:
 
 KEYS: tuple[Key, ...] = (
     Key("open_file", ("Ctrl+O",), "Open video, pictures or recording…", "File"),
+    Key("open_folder", (), "Open folder of pictures…", "File"),
     Key("open_camera", ("Ctrl+Shift+O",), "Open camera…", "File"),
     Key("open_url", ("Ctrl+U",), "Open address…", "File"),
     Key("save_take", ("Ctrl+S",), "Save recording as…", "File"),
@@ -70,6 +71,7 @@ KEYS: tuple[Key, ...] = (
     Key("threshold_up", ("]",), "Find fewer people (higher threshold)", "People"),
     Key("calibrate", ("C",), "Camera and scale assistant…", "People"),
     Key("help", ("F1", "H", "?"), "Keys", "Help"),
+    Key("edit_keys", (), "Change the keys…", "Help"),
     Key("about", (), "About", "Help"),
     Key("leave", ("Esc",), "Leave full screen, close help, or quit", "Help"),
 )

@@ -13,7 +13,7 @@ from PyQt5.QtWidgets import QApplication, QMainWindow, QMessageBox, QShortcut
 from xnect.config import OutputConfig, PipelineConfig
 from xnect.errors import XnectError
 from xnect.gui import settings as setting_files
-from xnect.gui import theme
+from xnect.gui import theme, view_menus
 from xnect.gui.actions import build, calm_buttons, is_wanted_by
 from xnect.gui.bridge import Bridge, look_for_cameras
 from xnect.gui.commands import Commands
@@ -28,6 +28,7 @@ from xnect.gui.rewind import Rewind
 from xnect.gui.state import RecordingStatus, Shown, SourceInfo, WindowState
 from xnect.gui.takes import Takes
 from xnect.gui.text import tr
+from xnect.gui.views.key_editor import restore as restore_keys
 
 if TYPE_CHECKING:
     from xnect.gui.views.assistant import Assistant
@@ -72,7 +73,8 @@ class MainWindow(QMainWindow):
         self.commands = Commands(self)
         self.edits = ReviewEdits(self)
         self.actions_by_name, self.menus = build(self, self.commands.run)
-        self._view_menu()
+        restore_keys(self.actions_by_name, self.settings)
+        view_menus.fill(self)
         calm_buttons(self)
         self.drawing = Drawing(self, self._watch_source)
         self._wire()
@@ -98,17 +100,10 @@ class MainWindow(QMainWindow):
         """List cameras in a thread of its own; drivers may take seconds."""
         look_for_cameras(self.parts, self.bridge)
 
-    def _view_menu(self) -> None:
-        menu = self.menus["View"]
-        menu.addSeparator()
-        for dock in self.views.docks.values():
-            menu.addAction(dock.toggleViewAction())
-
     def _wire(self) -> None:
         bridge, views, run = self.bridge, self.views, self.commands.run
         bridge.frame_ready.connect(self._frame_ready, Qt.QueuedConnection)
         bridge.opened.connect(self._opened, Qt.QueuedConnection)
-        bridge.lost.connect(self._lost, Qt.QueuedConnection)
         bridge.ended.connect(self._ended, Qt.QueuedConnection)
         bridge.failed.connect(self._failed, Qt.QueuedConnection)
         bridge.progress.connect(views.notice.progress, Qt.QueuedConnection)
@@ -159,6 +154,7 @@ class MainWindow(QMainWindow):
         if self.takes.busy:
             self.takes.stop()
         self.state.set_source(SourceInfo())
+        self._lost_before = ""
         self.rewind.clear()
         self.rewind.pinned = False
         self.state.playback.playing = True
@@ -281,10 +277,6 @@ class MainWindow(QMainWindow):
     def _opened(self, info: SourceInfo, generation: int) -> None:
         if generation != self.engine.generation:
             return
-        again = self.state.source.title == info.title and self.state.source.live
-        if again:
-            self.tell(tr("{name} is back").format(name=info.title), 4)
-            return
         self.state.set_source(info)
         review = self.engine.review
         if review is not None:
@@ -295,9 +287,6 @@ class MainWindow(QMainWindow):
         self.views.source.show_camera(info.title)
         self.setWindowTitle(f"{info.title} – xnect")
         self.refresh_all()
-
-    def _lost(self, why: str) -> None:
-        self.tell(tr("{name} is lost ({why}); looking for it…").format(name=self.state.source.title, why=why))
 
     def _ended(self) -> None:
         self.state.playback.playing = False
@@ -330,10 +319,11 @@ class MainWindow(QMainWindow):
         why = self.engine.lost
         if why != self._lost_before:
             self._lost_before = why
+            name = self.state.source.title
             if why:
-                self._lost(why)
-            else:
-                self.tell(tr("{name} is back").format(name=self.state.source.title), 4)
+                self.tell(tr("{name} is lost ({why}); looking for it…").format(name=name, why=why))
+            elif name:
+                self.tell(tr("{name} is back").format(name=name), 4)
 
     def _follow(self, person: int | None) -> None:
         self.state.follow = person

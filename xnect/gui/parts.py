@@ -25,6 +25,8 @@ class SourceRequest:
         spec: Camera number or name, path or URL.
         resolution: Width and height asked of a camera [px], None = its own choice.
         rotate: Clockwise turn, 0, 90, 180 or 270 [degrees].
+        mirror: The pictures are flipped as they are read (a source that is mirrored already); the mirrored view is
+            another matter.
         fps: Pace asked of a camera [1/s].
         start_s, end_s: Part of a file [s].
         title: What to call it, empty = told by the source.
@@ -36,6 +38,7 @@ class SourceRequest:
     spec: str
     resolution: tuple[int, int] | None = None
     rotate: int = 0
+    mirror: bool = False
     fps: float | None = None
     start_s: float = 0.0
     end_s: float | None = None
@@ -133,6 +136,10 @@ class Pipeline(Protocol):
         """Take new settings."""
         ...
 
+    def use_camera(self, camera: Camera | None) -> None:
+        """Go on with another camera (None = that of the settings); people are forgotten."""
+        ...
+
 
 class Sink(Protocol):
     """An open recording."""
@@ -188,8 +195,8 @@ class Parts:
 
     Attributes:
         open_source: Opens what was asked for; raises SourceError.
-        make_pipeline: Loads the network for these settings; the camera is the open source's, None = not known yet.
-        use_camera: Tells a pipeline about another camera.
+        make_pipeline: Loads the network for these settings; raises WeightsError.
+        camera_of: The measured camera of an open source, None = that of the settings; raises CalibrationError.
         open_sink: Starts a recording in a folder of its own, which it returns beside the sink; raises OutputError.
         list_cameras: Names of what is attached.
         angle_names: Names of ``Person.angles``.
@@ -197,9 +204,9 @@ class Parts:
     """
 
     open_source: Callable[[SourceRequest, PipelineConfig], Source]
-    make_pipeline: Callable[[PipelineConfig, Camera | None], Pipeline]
-    use_camera: Callable[[Pipeline, PipelineConfig, Camera], None]
-    open_sink: Callable[[RecordingPlan, SourceInfo, Frame, FrameResult], tuple[Sink, Path]]
+    make_pipeline: Callable[[PipelineConfig], Pipeline]
+    camera_of: Callable[[PipelineConfig, SourceRequest, Facts], Camera | None]
+    open_sink: Callable[[RecordingPlan, SourceInfo, PipelineConfig, Frame, FrameResult], tuple[Sink, Path]]
     list_cameras: Callable[[], list[CameraChoice]]
     angle_names: Callable[[], tuple[str, ...]]
     publish: Callable[[FrameResult], None] | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from xnect.gui.history import person_height_m
 from xnect.gui.palette import Rgb, person_rgb
+from xnect.gui.text import person_name
 from xnect.structures import FrameResult, Person
 
 
@@ -37,7 +38,7 @@ class Entry:
     @property
     def title(self) -> str:
         """Name to show."""
-        return self.name or f"Person {self.id}"
+        return self.name or person_name(self.id)
 
     @property
     def rgb(self) -> Rgb:

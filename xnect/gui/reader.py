@@ -1,7 +1,8 @@
-"""The capture thread of the window: opens a source, paces files, seeks, steps, loops, and retries lost cameras (no Qt)."""
+"""The capture thread of the window: opens a source, paces files, seeks, steps, loops (no Qt)."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
@@ -12,14 +13,13 @@ from dataclasses import dataclass
 from xnect.errors import XnectError
 from xnect.gui.parts import Source, SourceRequest
 from xnect.gui.state import SourceInfo
+from xnect.gui.text import tr
 from xnect.structures import Frame
 
 _log = logging.getLogger(__name__)
 
 #: Frames of a file that wait for the network: one in work, one ready, so that decoding overlaps computing.
 FILE_QUEUE = 2
-#: Seconds between attempts to open a lost camera again.
-RETRY_S = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Packet:
     Attributes:
         frame: The picture.
         arrived_s: When it came, ``perf_counter`` [s].
-        epoch: Changes where time jumps (seek, loop, camera lost); people of another epoch are not these.
+        epoch: Changes where time jumps (seek, loop); people of another epoch are not these.
         dropped: Frames lost so far because they came too fast.
         generation: Number of the opened source.
     """
@@ -57,7 +57,6 @@ class ReaderEvents:
     """Called in the capture thread."""
 
     opened: Callable[[SourceInfo, Source, int], None]
-    lost: Callable[[str, int], None]
     ended: Callable[[int], None]
     failed: Callable[[str, int], None]
 
@@ -78,7 +77,6 @@ class Reader:
         self._transport = Transport()
         self._epoch = 0
         self._dropped = 0
-        self._last: Frame | None = None
         self._stop = False
         self._source: Source | None = None
         self._due_s: float | None = None
@@ -160,7 +158,9 @@ class Reader:
                 self._events.failed(str(error), self.generation)
         except Exception as error:  # noqa: BLE001 - a worker's outermost loop: the window must live on
             _log.exception("the source broke")
-            self._events.failed(f"The source broke: {type(error).__name__}: {error}", self.generation)
+            self._events.failed(
+                tr("The source broke: {why}").format(why=f"{type(error).__name__}: {error}"), self.generation
+            )
 
     def _read(self, request: SourceRequest) -> SourceRequest | None:
         """Read one opening of the source; returns what to open next, None = stop."""
@@ -168,33 +168,24 @@ class Reader:
         if source is None:
             return None
         try:
-            outcome = self._live(source) if self.info.live else self._file(source)
-        except XnectError as error:
-            if not self.info.live:
-                raise
-            outcome = self._gone(str(error))
+            if self.info.live:
+                self._live(source)
+            else:
+                self._file(source)
         finally:
             with self._cond:
                 self._source = None
             source.close()
-        return outcome
+        return self._next()
 
     def _open(self, request: SourceRequest) -> Source | None:
-        """Open; a live source that was there before is tried again until it returns."""
-        while True:
-            try:
-                source = self._open_source(request)
-                break
-            except XnectError as error:
-                if not (self.info.live and self.info.title):
-                    raise
-                if self._gone(str(error)) is None:
-                    return None
-        facts = source.info
+        """Open; None where the reader was stopped meanwhile."""
+        source = self._open_source(request)
+        facts, how = source.info, self.request
         length = facts.duration_s
-        whole = None if length is None or facts.live else length + request.start_s - self.request.start_s
+        whole = None if length is None or facts.live else length + request.start_s - how.start_s
         info = SourceInfo(
-            self.request.title or facts.name, facts.live or self.request.live, facts.size_px, facts.fps, whole
+            how.title or facts.name, facts.live or how.live, facts.size_px, facts.fps, whole, how.rotate, how.mirror
         )
         with self._cond:
             if self._stop:
@@ -203,7 +194,7 @@ class Reader:
             self._source = source
             first = not self.info.title
             if not first:
-                info = SourceInfo(info.title, info.live, info.size_px, info.fps, self.info.duration_s)
+                info = dataclasses.replace(info, duration_s=self.info.duration_s)
             self.info = info
         if first or info.live:
             self._events.opened(info, source, self.generation)
@@ -211,52 +202,38 @@ class Reader:
 
     @property
     def lost(self) -> str:
-        """Why a live source that looks for its own device gives no pictures just now; empty = they come."""
+        """Why a live source gives no pictures just now (it looks for its device by itself); empty = they come."""
         source = self._source
         return str(getattr(source, "lost", None) or "") if source is not None else ""
 
-    def _live(self, source: Source) -> SourceRequest | None:
-        before, last = self._dropped, self._last
-        index0, time0 = (0, 0.0) if last is None else (last.index + 1, last.timestamp_s + RETRY_S)
-        for fresh in source:
-            frame = fresh  # a source that was opened again counts from 0: a take keeps one time base
-            if last is not None:
-                frame = Frame(fresh.index + index0, fresh.timestamp_s + time0, fresh.image_bgr)
-            self._last = frame
+    def _live(self, source: Source) -> None:
+        before = self._dropped
+        for frame in source:
             with self._cond:
                 if self._stop:
-                    return None
+                    return
                 if self._queue:
                     self._queue.clear()
                     before += 1
                 self._dropped = before + source.dropped
                 self._queue.append(self._packet(frame))
             self.wake()
-        return self._gone("no more pictures come")
 
-    def _gone(self, why: str) -> SourceRequest | None:
-        """Say that a live source is lost, wait, and ask for it again."""
-        with self._cond:
-            if self._stop:
-                return None
-            self._epoch += 1
-        self._events.lost(why, self.generation)
-        with self._cond:
-            self._cond.wait_for(lambda: self._stop, RETRY_S)
-            return None if self._stop else self.request
-
-    def _file(self, source: Source) -> SourceRequest | None:
+    def _file(self, source: Source) -> None:
         with self._cond:
             self._transport.steps = max(1, self._transport.steps)  # the first picture shows even while paused
             self._due_s = None
         for frame in source:
             if not self._put(frame):
-                break
-        self._drain()
+                return
+
+    def _next(self) -> SourceRequest | None:
+        """No more frames come: say so once the network has taken them all, and wait for a seek or a loop."""
         with self._cond:
+            self._cond.wait_for(lambda: self._interrupted() or not self._queue)
             if self._stop:
                 return None
-            ended = self._transport.seek_s is None and not self._transport.loop
+            ended = self._transport.seek_s is None and not (self._transport.loop and not self.info.live)
             if ended:
                 self._transport.playing = False
                 self._transport.steps = 0
@@ -267,11 +244,6 @@ class Reader:
                 if self._stop:
                     return None
         return self._jump()
-
-    def _drain(self) -> None:
-        """Wait until the network has taken all frames, so that "ended" comes after the last picture."""
-        with self._cond:
-            self._cond.wait_for(lambda: self._interrupted() or not self._queue)
 
     def _jump(self) -> SourceRequest:
         with self._cond:

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from xnect.config import PipelineConfig
 from xnect.errors import XnectError
 from xnect.gui.parts import Parts, RecordingPlan, Sink
 from xnect.gui.state import RecordingStatus, SourceInfo
+from xnect.gui.text import tr
 from xnect.structures import Frame, FrameResult
 
 _log = logging.getLogger(__name__)
@@ -47,10 +49,11 @@ class Recorder:
         self,
         plan: RecordingPlan,
         source: Callable[[], SourceInfo],
+        config: PipelineConfig,
         parts: Parts,
         tell: Callable[[RecordingStatus], None],
     ) -> None:
-        self._plan, self._source = plan, source
+        self._plan, self._source, self._config = plan, source, config
         self._parts = parts
         self._tell = tell
         self._queue: queue.Queue[tuple[Frame, FrameResult] | None] = queue.Queue(QUEUE)
@@ -108,7 +111,7 @@ class Recorder:
                 frame, result = item
                 result = only_person(result, self._plan.only)
                 if sink is None:
-                    sink, folder = self._parts.open_sink(self._plan, self._source(), frame, result)
+                    sink, folder = self._parts.open_sink(self._plan, self._source(), self._config, frame, result)
                     self._status = RecordingStatus("recording", folder=str(folder))
                 sink.write(frame, result)
                 self._progress(frame)
@@ -118,10 +121,10 @@ class Recorder:
         except XnectError as problem:
             error = str(problem)
         except OSError as problem:
-            error = f"The recording stopped: {problem.strerror or problem}"
+            error = tr("The recording stopped: {why}").format(why=problem.strerror or problem)
         except Exception as problem:  # noqa: BLE001 - a worker's outermost loop: the window must live on
             _log.exception("the recording broke")
-            error = f"The recording stopped: {type(problem).__name__}: {problem}"
+            error = tr("The recording stopped: {why}").format(why=f"{type(problem).__name__}: {problem}")
         self._finish(sink, error)
 
     def _finish(self, sink: Sink | None, error: str) -> None:
@@ -131,7 +134,7 @@ class Recorder:
                 sink.close()
         except Exception as problem:  # noqa: BLE001 - as above
             _log.exception("closing the recording failed")
-            error = error or f"The recording could not be finished: {problem}"
+            error = error or tr("The recording could not be finished: {why}").format(why=problem)
         self._publish("idle", error)
         self._done.set()
 

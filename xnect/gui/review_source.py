@@ -111,6 +111,13 @@ class ReviewSource:
                 return
             yield Frame(int(recording.frames[rest]), float(times[rest]), blank)
 
+    def _reading(self) -> dict[str, int | bool]:
+        """How the run turned and flipped the video's pictures; the overlay has them so already."""
+        how = self._review.recording.header.program.get("read")
+        if self._by_order or not isinstance(how, dict) or how.get("rotate", 0) not in (0, 90, 180, 270):
+            return {}
+        return {"rotate": int(how.get("rotate", 0)), "mirror": how.get("mirror") is True}
+
     def _pictures(self, first: int) -> Iterator[tuple[int, np.ndarray]]:
         """Numbers and pictures of the video from about a frame on; none where there is no video."""
         if self._video is None or first >= len(self._review.times_s):
@@ -121,7 +128,7 @@ class ReviewSource:
         if not self._by_order:
             begin += float(self._review.recording.times_s[0])
         try:
-            source: Source = open_source(str(self._video), start_s=max(0.0, begin - 1e-3))
+            source: Source = open_source(str(self._video), start_s=max(0.0, begin - 1e-3), **self._reading())
         except XnectError:
             return
         size = self.camera.size_px

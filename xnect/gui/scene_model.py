@@ -9,6 +9,7 @@ import numpy as np
 from xnect.gui.orbit import frustum, ground_grid, scene_from_camera
 from xnect.gui.palette import SIDE_3D, joint_rgb, person_rgb
 from xnect.gui.state import WindowState
+from xnect.gui.text import person_name
 from xnect.skeleton.joints import JOINTS_3D, PARENTS_3D, PELVIS
 from xnect.structures import Person
 
@@ -67,7 +68,7 @@ def build(state: WindowState) -> Scene:
     labels = tuple(
         (
             scene_from_camera(p.joints_3d[0] @ state.level.T) * flip + [0, 0, 0.14],
-            state.people.entries[p.id].title if p.id in state.people.entries else f"Person {p.id}",
+            state.people.entries[p.id].title if p.id in state.people.entries else person_name(p.id),
             label_rgb(p.id, state.options.theme),
         )
         for p in people

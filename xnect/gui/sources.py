@@ -44,7 +44,8 @@ def request_for(text: str) -> SourceRequest:
 def requests_of(config: SourceConfig) -> list[SourceRequest]:
     """The sources of the command line, in their order; empty where none is named."""
     how = {
-        "resolution": config.camera_resolution, "rotate": config.rotate, "fps": config.camera_fps,
+        "resolution": config.camera_resolution, "rotate": config.rotate, "mirror": config.mirror,
+        "fps": config.camera_fps,
         "start_s": config.start_s or 0.0, "end_s": config.end_s,
     }  # fmt: skip
     if config.camera is not None:

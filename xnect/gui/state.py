@@ -28,6 +28,7 @@ class SourceInfo:
         size_px: Width and height, (0, 0) = not known yet [px].
         fps: Nominal rate, 0 = not known [1/s].
         duration_s: Length of a file, None = not known or endless [s].
+        rotate, mirror: How the pictures are turned clockwise [degrees] and flipped as they are read.
     """
 
     title: str = ""
@@ -35,6 +36,8 @@ class SourceInfo:
     size_px: tuple[int, int] = (0, 0)
     fps: float = 0.0
     duration_s: float | None = None
+    rotate: int = 0
+    mirror: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,7 @@ class WindowState:
         self.floor_measured = False
         self._feet_y_m: deque[float] = deque(maxlen=300)
         self._fresh_feet = 0
+        self._guessed = False
 
     def take_in(self, shown: Shown) -> None:
         """A finished frame (with the user's ids already in it) goes into people, plots and timings."""
@@ -243,6 +247,7 @@ class WindowState:
         self.history.clear()
         self.selected = self.follow = None
         self._feet_y_m.clear()
+        self._guessed = False
 
     def merge(self, gone: int, kept: int) -> None:
         """The user says that two ids are one person."""
@@ -268,6 +273,10 @@ class WindowState:
         """The ground grid lies under most of the lowest feet of late (camera-space y, level camera assumed)."""
         if self.floor_measured:
             return
+        if not self._feet_y_m and result.people:  # nobody's feet were seen yet: where they must be
+            lowest = [float(p.joints_3d[_FEET, 1].max()) + 0.02 for p in result.people]
+            self.floor_y_m += (0.2 if self._guessed else 1.0) * (float(np.median(lowest)) - self.floor_y_m)
+            self._guessed = True
         for person in result.people:
             if person.score >= FLOOR_SCORE and not person.inferred[_FEET[:2]].any():
                 self._feet_y_m.append(float(person.joints_3d[_FEET, 1].max()) + 0.02)

@@ -39,13 +39,18 @@ QToolButton::menu-indicator {{ image: none; }}
 QPushButton#record {{ font-weight: bold; }}
 QPushButton#record:checked {{ background: {record}; color: white; border-color: {record}; }}
 QToolTip, QMenu {{ border: 1px solid {line}; }}
+QTableView {{ selection-background-color: {line}; selection-color: {text}; }}
 QHeaderView::section {{ background: {raised}; color: {dim}; border: none; padding: 4px 4px; }}
 QCheckBox::indicator, QTableView::indicator, QMenu::indicator {{ width: 13px; height: 13px; border: 1px solid {dim};
   border-radius: 3px; background: {base}; }}
 QCheckBox::indicator:checked, QTableView::indicator:checked, QMenu::indicator:checked {{ background: {accent};
   border-color: {accent}; image: url({tick}); }}
 QCheckBox::indicator:disabled {{ border-color: {line}; }}
-QMenu::indicator {{ margin-left: 4px; }}
+QMenu::item {{ padding: 4px 26px 4px 28px; }}
+QMenu::item:selected {{ background: {line}; }}
+QMenu::item:disabled {{ color: {dim}; }}
+QMenu::indicator {{ left: 7px; }}
+QMenu::separator {{ height: 1px; background: {line}; margin: 3px 0; }}
 QGroupBox {{ border: 1px solid {line}; border-radius: 5px; margin-top: 9px; padding-top: 6px; }}
 QGroupBox::title {{ subcontrol-origin: margin; left: 9px; padding: 0 4px; color: {dim}; }}
 QLabel#dim {{ color: {dim}; }}
@@ -53,6 +58,7 @@ QLabel#warn {{ color: {warn}; }}
 QLabel#clock {{ font-weight: bold; }}
 QFrame#notice {{ background: {raised}; border: 1px solid {line}; border-radius: 5px; }}
 QScrollArea {{ border: none; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 """
 
 

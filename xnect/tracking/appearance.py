@@ -43,7 +43,11 @@ def describe(image_bgr: U8, joints_px: F32, confidence: F32) -> tuple[F32, F32]:
     colours = np.zeros((people, len(PARTS), CHANNELS * BINS), np.float32)
     weight = np.zeros((people, len(PARTS)), np.float32)
     if people:
-        _describe(image_bgr, joints_px, confidence, colours, weight)
+        image = np.ascontiguousarray(image_bgr).view()
+        image.flags.writeable = (
+            False  # one kind of array whatever a decoder gives: each kind is compiled for half a minute
+        )
+        _describe(image, joints_px, confidence, colours, weight)
     return colours, weight
 
 

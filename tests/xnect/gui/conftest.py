@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from xnect.config import PipelineConfig
-from xnect.errors import SourceError
+from xnect.errors import CalibrationError, SourceError
 from xnect.geometry import camera_from_fov, project
-from xnect.gui.parts import CameraChoice, Parts, RecordingPlan, SourceRequest
+from xnect.gui.parts import CameraChoice, Facts, Parts, RecordingPlan, SourceRequest
 from xnect.skeleton.joints import JOINT_3D_OF_2D, JOINTS_3D
 from xnect.structures import Camera, Frame, FrameResult, Person, PoseMaps
 
@@ -96,7 +96,7 @@ def make_maps(result: FrameResult) -> PoseMaps:
 
 
 @dataclass
-class Facts:
+class FakeFacts:
     name: str
     size_px: tuple[int, int]
     fps: float
@@ -113,8 +113,9 @@ class FakeSource:
         self.dropped = 0
         live = request.live
         rest = world.frames / world.fps - request.start_s
-        self.info = Facts(Path(request.spec).name, SIZE, world.fps, None if live else max(0.0, rest), live)
+        self.info = FakeFacts(Path(request.spec).name, SIZE, world.fps, None if live else max(0.0, rest), live)
         self.closed = threading.Event()
+        self.lost: str | None = None
 
     def close(self) -> None:
         self.closed.set()
@@ -123,10 +124,13 @@ class FakeSource:
         fps = self.world.fps
         first = round(self.request.start_s * fps)
         i = first
-        while not self.closed.is_set() and (self.info.live or i < self.world.frames):
+        last = self.world.live_frames if self.info.live else self.world.frames
+        while not self.closed.is_set() and i < last:
             if self.info.live:
-                if self.world.unplugged.is_set():
-                    raise SourceError("cable pulled")
+                while self.world.unplugged.is_set() and not self.closed.is_set():
+                    self.lost = "cable pulled"
+                    self.closed.wait(0.01)
+                self.lost = None
                 self.closed.wait(1 / fps)
             yield Frame(i, i / fps, self.world.picture(i))
             i += 1
@@ -162,6 +166,9 @@ class FakePipeline:
         self.calls.append("reconfigure")
         self.config = config
 
+    def use_camera(self, camera: Camera | None) -> None:
+        self.calls.append("camera" if camera is None else "measured camera")
+
 
 class FakeSink:
     """Remembers what is written, and writes a line a frame to disk."""
@@ -190,6 +197,7 @@ class FakeWorld:
     """Everything outside the window."""
 
     frames: int = 60
+    live_frames: int = 1_000_000
     fps: float = 30.0
     people: int = 2
     cost_s: float = 0.003
@@ -222,14 +230,19 @@ class FakeWorld:
             raise SourceError("no camera there")
         return FakeSource(self, request)
 
-    def make_pipeline(self, config: PipelineConfig, camera: Camera | None) -> FakePipeline:
+    def make_pipeline(self, config: PipelineConfig) -> FakePipeline:
         time.sleep(self.load_s)
         if self.load_fault is not None:
             raise self.load_fault
         self.pipelines.append(FakePipeline(self, config))
         return self.pipelines[-1]
 
-    def open_sink(self, plan: RecordingPlan, source: object, frame: Frame, result: FrameResult):
+    def camera_of(self, config: PipelineConfig, request: SourceRequest, facts: Facts) -> Camera | None:
+        if config.camera.calibration == "wrong.toml":
+            raise CalibrationError("wrong.toml was made for pictures of another shape")
+        return self.camera if config.camera.calibration else None
+
+    def open_sink(self, plan: RecordingPlan, source: object, config: PipelineConfig, frame: Frame, result: FrameResult):
         folder = plan.folder if plan.exact else plan.folder / f"take_{len(self.sinks)}"
         sink = FakeSink(folder)
         sink.fault = self.sink_fault
@@ -240,7 +253,7 @@ class FakeWorld:
         return Parts(
             open_source=self.open_source,
             make_pipeline=self.make_pipeline,
-            use_camera=lambda p, _config, _camera: p.calls.append("camera"),
+            camera_of=self.camera_of,
             open_sink=self.open_sink,
             list_cameras=lambda: [CameraChoice("Fake Cam", "Fake Cam"), CameraChoice("Other Cam", "Other Cam")],
             angle_names=lambda: ANGLES,

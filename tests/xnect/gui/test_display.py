@@ -108,8 +108,9 @@ def test_paths_and_addresses_become_requests(tmp_path):
 
 def test_the_command_lines_sources():
     assert requests_of(SourceConfig()) == []
-    (camera,) = requests_of(SourceConfig(camera="Logi", camera_resolution=(1280, 720), rotate=90))
+    (camera,) = requests_of(SourceConfig(camera="Logi", camera_resolution=(1280, 720), rotate=90, mirror=True))
     assert (camera.kind, camera.spec, camera.resolution, camera.rotate) == ("camera", "Logi", (1280, 720), 90)
+    assert camera.mirror, "flipped as it is read, as without a window"
     videos = requests_of(SourceConfig(video=("a.mp4", "http://cam/x.mjpg"), start_s=2.0))
     assert [v.kind for v in videos] == ["video", "address"]
     assert videos[0].start_s == 2.0

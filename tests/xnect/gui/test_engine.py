@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from xnect.config import DetectionConfig, NetworkConfig, PipelineConfig
+from xnect.config import CameraConfig, DetectionConfig, NetworkConfig, PipelineConfig
 from xnect.errors import OutputError, WeightsError
 from xnect.gui.engine import Engine
 from xnect.gui.engine_events import EngineEvents
@@ -23,7 +23,7 @@ class Log:
     """Everything the engine told."""
 
     def __init__(self):
-        self.shown, self.opened, self.lost, self.failed, self.progress, self.recording = [], [], [], [], [], []
+        self.shown, self.opened, self.failed, self.progress, self.recording = [], [], [], [], []
         self.ended = 0
 
     def events(self):
@@ -31,7 +31,7 @@ class Log:
             self.ended += 1
 
         return EngineEvents(
-            self.shown.append, lambda i, g: self.opened.append(i), self.lost.append, ended,
+            self.shown.append, lambda i, g: self.opened.append(i), ended,
             lambda *a: self.failed.append(a), self.progress.append, self.recording.append,
         )  # fmt: skip
 
@@ -124,21 +124,49 @@ def test_live_frames_are_dropped_not_queued(engine, world, log, wait):
     assert latency[len(latency) // 2] < 500, "the newest frame wins: a queue of all frames would wait for seconds"
 
 
-def test_lost_camera_is_told_and_found_again(engine, world, log, wait, monkeypatch):
-    monkeypatch.setattr("xnect.gui.reader.RETRY_S", 0.1)
+def test_lost_camera_is_told_and_found_again(engine, world, log, wait, tmp_path):
     engine.load(PipelineConfig())
     engine.open(LIVE)
     wait(lambda: len(log.found) > 2)
+    engine.start_recording(RecordingPlan(tmp_path / "take", ("jsonl",), exact=True))
     world.unplugged.set()
-    wait(lambda: log.lost)
-    assert "cable pulled" in log.lost[0]
+    wait(lambda: engine.lost)
+    assert "cable pulled" in engine.lost
     last = log.found[-1]
-    time.sleep(0.25)
     world.unplugged.clear()
-    wait(lambda: log.found[-1] is not last)
+    wait(lambda: log.found[-1] is not last and not engine.lost)
     assert log.found[-1].result.timestamp_s > last.result.timestamp_s, "one time base"
-    assert log.found[-1].result.index > last.result.index
+    assert engine.recording, "the take goes on"
+    assert "reset" not in world.pipelines[-1].calls, "everyone keeps the number"
     assert not log.failed
+
+
+def test_a_live_source_with_an_end_ends(engine, world, log, wait):
+    """--camera 0 --end 5: the camera must not be opened again and again."""
+    world.live_frames = 4
+    engine.load(PipelineConfig())
+    engine.open(LIVE)
+    wait(lambda: log.ended)
+    time.sleep(0.1)
+    assert len(world.opened) == 1
+    engine.seek(0)
+    wait(lambda: len(world.opened) == 2 and log.ended == 2)
+
+
+def test_a_setting_that_cannot_be_used_is_told_and_everything_goes_on(engine, world, log, wait):
+    engine.load(PipelineConfig())
+    engine.open(LIVE)
+    wait(lambda: log.found)
+    engine.configure(PipelineConfig(camera=CameraConfig(calibration="wrong.toml")))
+    wait(lambda: log.failed)
+    assert "another shape" in log.failed[0][1]
+    count = len(log.found)
+    wait(lambda: len(log.found) > count + 2)
+    engine.configure(PipelineConfig(camera=CameraConfig(calibration="right.toml")))
+    wait(lambda: "measured camera" in world.pipelines[-1].calls)
+    engine.configure(PipelineConfig(camera=CameraConfig(fov_deg=70)))
+    wait(lambda: world.pipelines[-1].calls[-1] == "camera")
+    assert len(world.pipelines) == 1
 
 
 def test_pictures_come_before_the_network(engine, world, log, wait):

@@ -185,11 +185,17 @@ def test_sides_keep_their_colours():
 def test_drawing_keeps_to_its_share():
     from xnect.gui import drawing
 
-    budget = drawing.Budget(0.2)
+    crowd = [1.0]
+    budget = drawing.Budget(0.2, lambda: crowd[0])
     assert budget.interval_s == drawing.FASTEST_S
     for _ in range(100):
         budget.spent(0.02)
     assert budget.interval_s == pytest.approx(0.1, rel=0.01)
+    crowd[0] = 2.0
+    assert budget.interval_s == pytest.approx(0.2, rel=0.01), "where others want the core, drawing gives way"
+    crowd[0] = 50.0
+    assert budget.interval_s == pytest.approx(3 * drawing.SLOWEST_S)
+    crowd[0] = 1.0
     for _ in range(100):
         budget.spent(5.0)
     assert budget.interval_s == drawing.SLOWEST_S

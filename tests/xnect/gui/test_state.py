@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -240,3 +242,12 @@ def test_rewind_keeps_to_its_budget_and_forgets_on_a_jump(result_at):
     assert rewind.step(-1)[1] == -1
     rewind.push(shown(result_at(0, 0.0, CAMERA, 0)))  # the same frame with new settings replaces
     assert rewind.step(-1)[1] == -1
+
+
+def test_the_floor_is_guessed_where_no_feet_are_seen(result_at):
+    state = WindowState()
+    result = result_at(0, 0.0, CAMERA, 1)
+    hidden = dataclasses.replace(result.people[0], inferred=np.ones(21, bool))
+    state.take_in(shown(dataclasses.replace(result, people=(hidden,))))
+    lowest = float(hidden.joints_3d[:, 1].max())
+    assert abs(state.floor_y_m - lowest) < 0.05

@@ -278,8 +278,7 @@ def test_switching_to_a_missing_file_says_so_and_back(playing, qtbot):
     assert "clip.mp4" in window.windowTitle()
 
 
-def test_cameras_by_name_open_and_are_looked_for_when_lost(window, qtbot, world, monkeypatch):
-    monkeypatch.setattr("xnect.gui.reader.RETRY_S", 0.1)
+def test_cameras_by_name_open_and_are_looked_for_when_lost(window, qtbot, world):
     box = window.views.source.cameras
     qtbot.waitUntil(lambda: box.count() == 3)
     box.setCurrentIndex(1)
@@ -481,6 +480,7 @@ def test_files_can_be_dropped(window, qtbot, tmp_path, world):
 def test_nothing_open_and_every_key_is_harmless(window, qtbot, monkeypatch):
     from xnect.gui.keys import KEYS
 
+    monkeypatch.setattr("xnect.gui.commands.QFileDialog.getExistingDirectory", lambda *a, **k: "")
     monkeypatch.setattr("xnect.gui.commands.QFileDialog.getOpenFileName", lambda *a, **k: ("", ""))
     monkeypatch.setattr("xnect.gui.commands.QFileDialog.getSaveFileName", lambda *a, **k: ("", ""))
     monkeypatch.setattr("xnect.gui.commands.QInputDialog.getText", lambda *a, **k: ("", False))

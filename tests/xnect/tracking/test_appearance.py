@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xnect.tracking.appearance import PARTS, blend, describe
+from xnect.tracking.appearance import PARTS, _describe, blend, describe
 from xnect.tracking.cues import stature_px
 
 
@@ -71,3 +71,17 @@ def test_stature_does_not_depend_on_which_half_is_seen(scene, walker):
     assert whole == pytest.approx(1.75 * 554 / 4, rel=0.15)
     assert stature_px(joints, upper)[0] == pytest.approx(whole, rel=0.2)
     assert stature_px(joints, 1 - upper)[0] == pytest.approx(whole, rel=0.2)
+
+
+def test_every_kind_of_array_is_described_alike_without_compiling_again(scene, walker):
+    """Decoders give pictures that may not be written to, or whose rows have padding."""
+    (colours, _), shot = filmed(scene, walker)
+    compiled = len(_describe.signatures)
+    padded = np.zeros((shot.image.shape[0], shot.image.shape[1] + 6, 3), np.uint8)
+    padded[:, :-6] = shot.image
+    locked = shot.image.copy()
+    locked.flags.writeable = False
+    for image in (padded[:, :-6], locked):
+        again, _ = describe(image, shot.detections.joints_px, shot.detections.confidence)
+        assert np.array_equal(again, colours)
+    assert len(_describe.signatures) == compiled

@@ -127,7 +127,7 @@ class Assistant(QDialog):
                 "Stand upright at a known distance from the camera, seen from head to feet. After the countdown stand "
                 "still for three seconds. This sets the body height, and the field of view from the distance."
             ),
-            tr("Measure (5 s to get there)"),
+            tr("Measure"),
         )
         self.height_field = page.number(tr("Your height"), 1.75, 0.5, 2.5, " m")
         self.distance_field = page.number(tr("Distance to the camera"), 3.0, 0.5, 20.0, " m", 0.1)

@@ -6,7 +6,7 @@ from html import escape
 
 from PyQt5.QtCore import Qt
 from PyQt5.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent
-from PyQt5.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import QAction, QLabel, QVBoxLayout, QWidget
 
 from xnect.gui.keys import KEYS, MENUS
 from xnect.gui.text import tr
@@ -28,10 +28,10 @@ class HelpPage(QWidget):
         self.setFocusPolicy(Qt.StrongFocus)
         self.hide()
 
-    def open(self, theme: str) -> None:
-        """Show it over the whole parent."""
+    def open(self, theme: str, actions: dict[str, QAction]) -> None:
+        """Show it over the whole parent, with the keys that the actions have now."""
         self._theme = theme
-        self._label.setText(self._html(theme))
+        self._label.setText(self._html(theme, actions))
         self.setGeometry(self.parentWidget().rect())
         self.show()
         self.raise_()
@@ -41,7 +41,7 @@ class HelpPage(QWidget):
         """What stands there."""
         return self._label.text()
 
-    def _html(self, theme: str) -> str:
+    def _html(self, theme: str, actions: dict[str, QAction]) -> str:
         c = THEMES[theme]
         columns: list[list[str]] = [["Playback", "Record"], ["View"], ["People", "File", "Help"]]
         assert sorted(m for column in columns for m in column) == sorted(MENUS)
@@ -50,10 +50,11 @@ class HelpPage(QWidget):
             rows = ""
             for menu in column:
                 rows += f'<tr><td colspan=2 style="color:{c["accent"]};padding-top:6px"><b>{tr(menu)}</b></td></tr>'
-                for key in (k for k in KEYS if k.menu == menu and k.keys):
-                    names = "&nbsp;&nbsp;".join(
-                        escape(QKeySequence(k).toString(QKeySequence.NativeText)) for k in key.keys
-                    )
+                for key in (k for k in KEYS if k.menu == menu):
+                    now = [QKeySequence(k) for k in key.keys] if "Tab" in key.keys else actions[key.action].shortcuts()
+                    if not now:
+                        continue
+                    names = "&nbsp;&nbsp;".join(escape(k.toString(QKeySequence.NativeText)) for k in now)
                     rows += (
                         f'<tr><td style="padding-right:12px;color:{c["text"]}"><b>{names}</b></td>'
                         f'<td style="color:{c["dim"]}">{escape(tr(key.text))}</td></tr>'

@@ -17,7 +17,7 @@ from PyQt5.QtWidgets import (
 
 from xnect.gui.people import Entry
 from xnect.gui.state import WindowState
-from xnect.gui.text import tr
+from xnect.gui.text import person_name, tr
 
 _NAME, _SHOW, _TIME, _SCORE, _HEIGHT = range(5)
 
@@ -115,7 +115,9 @@ class PeopleList(QWidget):
                     flags |= Qt.ItemIsEditable
                     swatch = QPixmap(12, 12)
                     swatch.fill(QColor(*entry.rgb))
-                    item.setIcon(QIcon(swatch))
+                    sign = QIcon(swatch)
+                    sign.addPixmap(swatch, QIcon.Selected)  # else Qt dyes it in a selected row
+                    item.setIcon(sign)
                 elif column == _SHOW:
                     flags |= Qt.ItemIsUserCheckable
                 else:
@@ -167,7 +169,7 @@ class PeopleList(QWidget):
             return
         person = self._rows[item.row()]
         if item.column() == _NAME:
-            default = f"Person {person}"
+            default = person_name(person)
             self._state.people.rename(person, "" if item.text().strip() == default else item.text())
         elif item.column() == _SHOW:
             self._state.people.solo = None

@@ -23,6 +23,9 @@ MOST_POINTS = 300
 #: Longer than this without a sight is a gap in the curve [s].
 GAP_S = 0.4
 
+#: Who was seen for less than this is no curve of the plot [s].
+LASTING_S = 0.5
+
 
 class PlotView(QWidget):
     """One quantity of everyone over the last seconds."""
@@ -57,6 +60,11 @@ class PlotView(QWidget):
         save.clicked.connect(self._save_dialog)
         row = QHBoxLayout()
         row.setContentsMargins(4, 3, 4, 3)
+        row.setSpacing(6)
+        self.reading.setFixedSize(
+            self.fontMetrics().horizontalAdvance("-888.8 deg") + 8, self.fontMetrics().height() + 4
+        )
+        self.reading.setAlignment(Qt.AlignCenter)
         row.addWidget(self.choice, 1)
         row.addWidget(self.window)
         row.addWidget(self.reading)
@@ -64,6 +72,7 @@ class PlotView(QWidget):
         self.plot = pg.PlotWidget()
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
+        self.plot.getPlotItem().getAxis("left").enableAutoSIPrefix(False)  # metres stay metres
         self.plot.setMouseEnabled(x=False, y=True)
         self._cursor = pg.InfiniteLine(angle=90, movable=False)
         self.plot.addItem(self._cursor, ignoreBounds=True)
@@ -112,7 +121,7 @@ class PlotView(QWidget):
         state = self._state
         quantity = self.quantity
         now = state.shown.result.timestamp_s if state.shown else 0.0
-        shown = [i for i in state.history.ids if state.people.shown(i)]
+        shown = self._drawn_people()
         for gone in [i for i in self._curves if i not in shown]:
             self.plot.removeItem(self._curves.pop(gone))
             self._pens.pop(gone, None)
@@ -142,6 +151,17 @@ class PlotView(QWidget):
         if state.review is not None:
             self._cursor.setValue(now)
         self.plot.setXRange(*self._span(now), padding=0.01)
+
+    def _drawn_people(self) -> list[int]:
+        """Whose curves are drawn: everyone shown, but nobody of a blink (unless there is nobody else), as a mistake's
+        curve would stretch the scale.
+        """
+        entries = self._state.people.entries
+        shown = [i for i in self._state.history.ids if self._state.people.shown(i)]
+        lasting = [
+            i for i in shown if i == self._state.selected or (i in entries and entries[i].visible_s >= LASTING_S)
+        ]
+        return lasting or shown
 
     def _series(self, person: int, key: str) -> tuple[np.ndarray, np.ndarray]:
         state = self._state

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PyQt5.QtCore import pyqtSignal
+from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QMenu, QPushButton, QToolButton, QWidget
 
 from xnect.gui.state import WindowState
 from xnect.gui.text import tr
-from xnect.gui.views.transport import clock
+from xnect.gui.views.transport import clock, fix_width
 
 FORMATS: tuple[tuple[str, str], ...] = (
     ("jsonl", "Pose log (JSON lines)"),
@@ -74,6 +74,7 @@ class RecordingBar(QWidget):
         self.folder_button.clicked.connect(self._choose)
         self.status = QLabel("")
         self.status.setObjectName("clock")
+        self.status.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
         self.snapshot = QToolButton()
         self.snapshot.setText(tr("Snapshot"))
         self.snapshot.setToolTip(tr("Save a picture of the view (S, Page down)"))
@@ -95,7 +96,8 @@ class RecordingBar(QWidget):
     def set_folder(self, folder: Path) -> None:
         """Where takes go."""
         self.folder = folder
-        self.folder_button.setText(self.fontMetrics().elidedText(folder.name or str(folder), 1, 140))
+        name = self.fontMetrics().elidedText(folder.name or str(folder), Qt.ElideMiddle, 140)
+        self.folder_button.setText(tr("Folder: {name}").format(name=name))
         self.folder_button.setToolTip(tr("Recordings go to a new folder in\n{path}").format(path=folder))
 
     def refresh(self) -> None:
@@ -111,7 +113,10 @@ class RecordingBar(QWidget):
         self.button.setEnabled(r.phase != "finishing" and (bool(self._state.source.title) or busy))
         for widget in (self.countdown, self.limit, self.formats_button, self.folder_button):
             widget.setEnabled(not busy)
-        self.status.setText(self._text())
+        text = self._text()
+        if text != self.status.text():
+            fix_width(self.status, text)
+            self.status.setText(text)
 
     def _text(self) -> str:
         r = self._state.recording

@@ -36,6 +36,12 @@ def opengl_works() -> bool:
     return not any(name in renderer for name in SOFTWARE)
 
 
+#: Who is farther than this from the others is left out of the first view [m].
+ALONE_M = 4.0
+#: Whoever is followed is seen from no farther away [m].
+FOLLOW_M = 5.0
+
+
 class SceneView(QWidget):
     """Buttons over a canvas; the canvas is an OpenGL widget or a painted one with the same face."""
 
@@ -48,6 +54,7 @@ class SceneView(QWidget):
         self._press: QPoint | None = None
         self._button = Qt.NoButton
         self._framed = False
+        self._followed: int | None = None
         use_gl = opengl_works() if opengl is None else opengl
         self.canvas = self._canvas(use_gl)
         self.painted = isinstance(self.canvas, PaintedScene)
@@ -118,6 +125,10 @@ class SceneView(QWidget):
         if not self._framed and self._state.visible_people():
             self._frame_people()
         target = scene_model.follow_point(self._state)
+        if self._state.follow != self._followed:
+            self._followed = self._state.follow
+            if self._followed is not None:
+                self.orbit.distance = min(self.orbit.distance, FOLLOW_M)
         if target is not None:
             self.orbit.center = self.orbit.center + 0.25 * (target - self.orbit.center)
         self.canvas.draw(scene_model.build(self._state))
@@ -139,9 +150,11 @@ class SceneView(QWidget):
         if not people:
             return
         points = scene_from_camera(np.stack([p.joints_3d[PELVIS] for p in people]) @ self._state.level.T)
+        away = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+        points = points[away <= max(ALONE_M, 3 * float(np.median(away)))]  # a ghost far away must not shrink everyone
         if self._state.options.mirror:
             points[:, 0] *= -1
-        self.orbit.center = np.append(points[:, :2].mean(0), -self._state.floor_y_m + 0.9)
+        self.orbit.center = points.mean(0)
         spread = float(np.linalg.norm(points - points.mean(0), axis=1).max())
         self.orbit.distance = max(3.6, 2.6 * (spread + 1.2))
         self._framed = True

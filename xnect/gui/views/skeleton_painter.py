@@ -19,6 +19,9 @@ _LIMB_SIDES = np.array([limb_side(a, b) for a, b in LIMBS])
 #: Below this confidence a seen joint is drawn dashed.
 UNSURE = 0.3
 
+#: People lower than this on the screen have no room for numbers [px].
+SMALLEST_WITH_TEXT = 150
+
 _TEXT_JOINTS = {
     name: JOINTS_3D.index(name)
     for name in ("right_elbow", "left_elbow", "right_knee", "left_knee", "right_shoulder", "left_shoulder")
@@ -65,7 +68,7 @@ class SkeletonPainter:
         self._joints(painter, on_widget, person, drawn, seen, size, state)
         if state.options.ids:
             self._label(painter, person, to_widget, title)
-        if state.options.angle_text:
+        if state.options.angle_text and size * 80 >= SMALLEST_WITH_TEXT:
             self._angles(painter, person, to_widget, camera)
 
     @staticmethod

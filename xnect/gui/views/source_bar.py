@@ -45,9 +45,12 @@ class SourceBar(QWidget):
         self.address.setText(tr("Address…"))
         self.address.setToolTip(tr("Network camera or stream: rtsp://…, http://… (Ctrl+U)"))
         self.address.clicked.connect(self.address_wanted)
-        self.mirror = QCheckBox(tr("Mirror"))
+        self.mirror = QCheckBox(tr("Mirror view"))
         self.mirror.setToolTip(
-            tr("Show the views like a mirror (M). Left and right stay each person's own; recordings are not changed.")
+            tr(
+                "Show the views like a mirror (M). Left and right stay each person's own, and nothing that is computed or "
+                "recorded changes. For a source that is mirrored already start with --mirror."
+            )
         )
         self.mirror.toggled.connect(self.mirror_toggled)
         self.title = QLabel("")

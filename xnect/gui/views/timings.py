@@ -40,6 +40,8 @@ class TimingStrip(QWidget):
 
     def text(self) -> str:
         """The figures in words."""
+        if self._state.review is not None:  # nothing is computed
+            return ""
         t = self._state.timings
         parts = [f"{t.fps:.1f} fps" if t.fps else "– fps"]
         if self._state.source.live:  # a file waits for the screen's pace, so its latency means nothing

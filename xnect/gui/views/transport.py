@@ -29,6 +29,13 @@ def clock(seconds: float) -> str:
     return f"{int(minutes)}:{rest:04.1f}"
 
 
+def fix_width(label: QLabel, text: str) -> None:
+    """Give a label room for a text and a fixed size: else Qt lays the whole window out anew with every new text."""
+    wide = label.fontMetrics().horizontalAdvance(text) + 8
+    if label.width() < wide or label.minimumWidth() != label.maximumWidth():
+        label.setFixedSize(max(wide, label.width()), label.fontMetrics().height() + 4)
+
+
 class SeekSlider(QSlider):
     """A slider that jumps to where it is clicked."""
 
@@ -132,7 +139,9 @@ class TransportBar(QWidget):
             text += "  " + tr("frozen")
         if self._state.shown is not None:
             text += f"   #{self._state.shown.result.index}"
-        self.time.setText(text)
+        if text != self.time.text():
+            fix_width(self.time, text)
+            self.time.setText(text)
 
     def _moved(self, value: int) -> None:
         self._seek(value)
