@@ -12,6 +12,7 @@ import numpy as np
 from xnect.config import CameraConfig, DetectionConfig, FitConfig, NetworkConfig, PipelineConfig
 from xnect.errors import ShapeError, XnectError
 from xnect.geometry import camera_from_fov, scaled
+from xnect.skeleton.layouts import strongest
 from xnect.stages.association import associate
 from xnect.stages.fit import SkeletonFitter
 from xnect.stages.lifting import Lifter
@@ -124,6 +125,11 @@ class MotionCapture:
         self._apply(config)
 
     @classmethod
+    def for_joints(cls, config: PipelineConfig, camera: Camera | None = None) -> MotionCapture:
+        """Without any network for pictures: for ``lift`` alone."""
+        return cls(config=config, camera=camera, detector=_NoPictures())
+
+    @classmethod
     def from_config(
         cls, config: PipelineConfig, camera: Camera | None = None, detector: Detector2D | None = None
     ) -> MotionCapture:
@@ -206,20 +212,44 @@ class MotionCapture:
         """
         frame = self._as_frame(frame, timestamp)
         start = time.perf_counter()
+        people = self._detector(frame.image_bgr)
+        timings = dict(getattr(self._detector, "timings_ms", {})) or {"detection": (time.perf_counter() - start) * 1e3}
+        result = self._follow(people, frame, frame.image_bgr, timings)
+        timings["total"] = (time.perf_counter() - start) * 1e3
+        return result
+
+    def lift(self, people: Detections, frame: Frame, with_picture: bool = True) -> FrameResult:
+        """The same for 2D joints that were found before: identity, Stages II and III.
+
+        Args:
+            people: 2D joints in pixels of the frame; the strongest ``max_people`` with enough joints and score are taken.
+            frame: Number, time and size; the picture itself serves to tell people apart by their clothes.
+            with_picture: False where the frame is blank.
+
+        Raises:
+            XnectError: The time is not a finite number.
+        """
+        frame = self._as_frame(frame, None)
+        start, timings = time.perf_counter(), dict[str, float]()
+        limits = self.config.detection
+        people = strongest(people, limits.min_joints, limits.min_score, limits.max_people)
+        result = self._follow(people, frame, frame.image_bgr if with_picture else None, timings)
+        timings["total"] = (time.perf_counter() - start) * 1e3
+        return result
+
+    def _follow(self, people: Detections, frame: Frame, image: U8 | None, timings: dict[str, float]) -> FrameResult:
+        """Everything after the 2D joints."""
         camera = self._camera_for(frame.size_px)
         if self.config.static_images:
             self._tracker.reset()
             self._fitter.reset()
-        people = self._detector(frame.image_bgr)
-        timings = dict(getattr(self._detector, "timings_ms", {})) or {"detection": (time.perf_counter() - start) * 1e3}
         clock = time.perf_counter()
         poses = self._lifter(people, camera)
         timings["lifting"], clock = _since(clock)
-        tracks = self._tracker(people, poses, frame.image_bgr, frame.timestamp_s)
+        tracks = self._tracker(people, poses, image, frame.timestamp_s)
         timings["identity"], clock = _since(clock)
         bodies = self._fitter(tracks, people, poses, camera, frame.timestamp_s)
         timings["fit"], clock = _since(clock)
-        timings["total"] = (clock - start) * 1e3
         return FrameResult(frame.index, frame.timestamp_s, as_people(tracks, people, bodies), timings, camera)
 
     def _as_frame(self, frame: Frame | U8, timestamp: float | None) -> Frame:
@@ -241,6 +271,15 @@ class MotionCapture:
             else:
                 self._camera = _configured_camera(self.config.camera, size_px)
         return self._camera
+
+
+class _NoPictures:
+    """Stands for the 2D part where joints come from elsewhere."""
+
+    description = "2D joints from elsewhere"
+
+    def __call__(self, image_bgr: U8) -> Detections:
+        raise XnectError("this MotionCapture takes 2D joints (lift), not pictures")
 
 
 class _MadeUp:
