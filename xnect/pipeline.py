@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from xnect.config import CameraConfig, DetectionConfig, FitConfig, NetworkConfig, PipelineConfig
-from xnect.errors import ShapeError, XnectError
+from xnect.errors import ConfigError, ShapeError, XnectError
 from xnect.geometry import camera_from_fov, scaled
 from xnect.skeleton.layouts import strongest
 from xnect.stages.association import associate
 from xnect.stages.fit import SkeletonFitter
+from xnect.stages.foreign_maps import MapsNetwork
+from xnect.stages.foreign_one_stage import OneStage
+from xnect.stages.foreign_top_down import TopDown
 from xnect.stages.lifting import Lifter
 from xnect.structures import (
     STATE_NAMES,
@@ -119,7 +122,8 @@ class MotionCapture:
             )
         self._given_camera = camera
         self._camera: Camera | None = None
-        self._detector = detector if detector is not None else _own_stage_one(config)
+        self._given_detector = detector is not None
+        self._detector = detector if detector is not None else load_stage_one(config)
         self._lifter = Lifter()
         self._index = -1
         self._apply(config)
@@ -140,7 +144,7 @@ class MotionCapture:
         self.config = config
         self._tracker = Tracker(config.tracking)
         self._fitter = SkeletonFitter(config.fit, config.filters)
-        if isinstance(self._detector, StageOne):
+        if isinstance(self._detector, StageOne | OneStage | TopDown):
             self._detector.config = config.detection
         self._camera = None
 
@@ -162,8 +166,9 @@ class MotionCapture:
         """
         if config == self.config:
             return
-        if isinstance(self._detector, StageOne) and config.network != self.config.network:
-            self._detector = _own_stage_one(config)
+        ours = isinstance(self._detector, StageOne) or not self._given_detector
+        if ours and config.network != self.config.network:
+            self._detector = load_stage_one(config)
         if config.tracking == self.config.tracking and config.static_images == self.config.static_images:
             tracker = self._tracker
             self._apply(config)
@@ -192,7 +197,7 @@ class MotionCapture:
         blank = np.zeros((180, 320, 3), np.uint8)
         for _ in range(4):
             trial(blank)
-        if isinstance(self._detector, StageOne):
+        if isinstance(self._detector, StageOne | OneStage | TopDown):
             self._detector(blank)
 
     def rescale(self) -> None:
@@ -305,7 +310,15 @@ def _since(clock: float) -> tuple[float, float]:
     return (now - clock) * 1e3, now
 
 
-def _own_stage_one(config: PipelineConfig) -> StageOne:
+def load_stage_one(config: PipelineConfig) -> Detector2D:
+    """The 2D part that the settings ask for: our own Stage I, or the user's network; raises WeightsError, ConfigError."""
+    if config.network.detector is not None:
+        from xnect.stages.foreign import load_detector
+
+        found = load_detector(config.network, config.detection)
+        return found if not isinstance(found, MapsNetwork) else StageOne(found, config.detection, found.description)
+    if config.network.boxes is not None:
+        raise ConfigError("--boxes goes with a --detector for joints")
     from xnect.stages.network import load_network  # torch takes seconds to import
 
     network = load_network(None, config.network)
@@ -345,4 +358,4 @@ def as_people(tracks: Tracks, people: Detections, bodies: Bodies) -> tuple[Perso
     )
 
 
-__all__ = ["Detector2D", "MotionCapture", "StageOne", "as_people"]
+__all__ = ["Detector2D", "MotionCapture", "StageOne", "as_people", "load_stage_one"]

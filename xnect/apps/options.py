@@ -166,6 +166,10 @@ OPTIONS: tuple[Option, ...] = (
         "network",
     ),
     Option("weights", f"{_NET}.weights", str, "weights file (safetensors)", "FILE", "network"),
+    Option("detector", f"{_NET}.detector", str, "your own ONNX network for the 2D joints", "FILE", "network"),
+    Option(
+        "boxes", f"{_NET}.boxes", str, "ONNX network that finds people, for a top-down --detector", "FILE", "network"
+    ),
     Option("input-size", f"{_NET}.input_size", size, "picture size of the network, multiples of 16", "WxH", "network"),
     Option("max-people", "pipeline.detection.max_people", whole, "most people at a time", "N", "network"),
     Option("threads", f"{_NET}.threads", whole, "CPU threads, 0 = all", "N", "network"),

@@ -31,7 +31,12 @@ _SAME_PX = 0.35  # two skeletons nearer than this part of their box are one pers
 def recording_header(info: SourceInfo, camera: Camera, config: PipelineConfig) -> headers.RecordingHeader:
     """The first line of a recording: names, camera, source and the settings that made it."""
     settings = to_dict(config)
-    for table, key in (("network", "weights"), ("camera", "calibration")):
+    for table, key in (
+        ("network", "weights"),
+        ("network", "detector"),
+        ("network", "boxes"),
+        ("camera", "calibration"),
+    ):
         if key in settings[table]:
             settings[table][key] = Path(settings[table][key]).name  # no full paths in what users pass on
     source = headers.SourceInfo(Path(info.uri).name, info.size_px, info.fps or None, info.duration_s)

@@ -80,13 +80,11 @@ class LivePipeline:
     """The motion capture behind the window; another camera only changes the stages after the network."""
 
     def __init__(self, config: PipelineConfig, camera: Camera | None) -> None:
-        """Load the network; raises WeightsError."""
-        from xnect.pipeline import StageOne
-        from xnect.stages.network import load_network
+        """Load the network; raises WeightsError, ConfigError."""
+        from xnect.pipeline import load_stage_one
 
-        network = load_network(None, config.network)
         self._config = config
-        self._detector = StageOne(network, config.detection, network.description)
+        self._detector = load_stage_one(config)
         warm_up(config, self._detector)
         self._capture = self._make(camera)
 
