@@ -14,7 +14,7 @@ from typing import Any
 from xnect.addresses import parse_address
 from xnect.errors import ConfigError
 
-FORMAT_NAMES = ("jsonl", "overlay", "openpose", "coco", "csv", "npz", "parquet", "bvh", "c3d", "trc", "glb")
+FORMAT_NAMES = ("jsonl", "overlay", "openpose", "coco", "csv", "npz", "parquet", "bvh", "c3d", "trc", "glb", "scene")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 

@@ -73,15 +73,21 @@ class Recording:
         """Frame by frame, as the pipeline gave them (timings are not kept)."""
         return (record.result for record in self.records())
 
-    def table(self) -> dict[str, np.ndarray]:
-        """Long form, one row a frame, person and joint (columns: see docs/formats.md)."""
-        return long_table(self.frames[self.row_frame], self.times_s[self.row_frame], self.people, self.header.filtered)
+    def table(self, drop_inferred: bool = False) -> dict[str, np.ndarray]:
+        """Long form, one row a frame, person and joint (columns: see docs/formats.md).
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """The long form as a data frame; raises ImportError without pandas."""
+        Args:
+            drop_inferred: NaN in place of joints that no image evidence backs.
+        """
+        drop = drop_inferred or self.header.drop_inferred
+        frames, times_s = self.frames[self.row_frame], self.times_s[self.row_frame]
+        return long_table(frames, times_s, self.people, self.header.filtered, drop)
+
+    def to_pandas(self, drop_inferred: bool = False) -> pandas.DataFrame:
+        """The long form as a data frame (``drop_inferred`` as in ``table``); raises ImportError without pandas."""
         import pandas
 
-        table = self.table()
+        table = self.table(drop_inferred)
         for name in ("joint",):
             table[name] = pandas.Categorical(table[name], categories=list(dict.fromkeys(table[name].tolist())))
         return pandas.DataFrame(table)
