@@ -125,6 +125,41 @@ def _recording(reader: LogReader) -> Recording:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Check:
+    """What ``validate`` found.
+
+    Attributes:
+        problems: One text a bad line, with its number; empty = all is well.
+        more: How many further ones there are.
+        frames: Good frames.
+        rows: Good rows of people.
+    """
+
+    problems: tuple[str, ...]
+    more: int
+    frames: int
+    rows: int
+
+
+def validate(path: str | Path, most: int = 20) -> Check:
+    """Check a ``poses.jsonl`` (or the folder it lies in) line by line against version 1 of the format.
+
+    Stricter than the JSON schema that ships: ascending frames, equal lengths, unit quaternions as well.
+
+    Args:
+        path: The file or folder.
+        most: Problems to tell.
+
+    Raises:
+        FormatError: The file cannot be read at all.
+    """
+    path = Path(path)
+    found: list[str] = []
+    reader = _read(path / "poses.jsonl" if path.is_dir() else path, lambda r, file: found.extend(r.check(file)))
+    return Check(tuple(found[:most]), max(len(found) - most, 0), *reader.rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Salvage:
     """What could be read of a damaged log.
 
