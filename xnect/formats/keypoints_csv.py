@@ -40,6 +40,8 @@ def read_csv(path: Path) -> Keypoints:
     Raises:
         FormatError: A column is missing or a cell is not what it should be; the line's number is told.
     """
+    if path.exists() and not path.is_file():
+        raise FormatError(f"{path.name} is no file")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _Table(path).read(file)

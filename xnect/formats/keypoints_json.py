@@ -19,11 +19,14 @@ _NUMBER = re.compile(r"(\d+)(?!.*\d)")
 #: OpenPose can write shares of the picture; so small a span of all joints means that [px].
 _SHARES_PX = 2.0
 _MAX_SIZE_PX = 100_000
+_MAX_BYTES = 2 << 30
 
 
 def load_text(path: Path) -> Any:
     """A JSON file as values (NaN allowed); raises FormatError."""
     try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > _MAX_BYTES):
+            raise FormatError(f"{path.name} is no file, or larger than {_MAX_BYTES >> 30} GB")
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise FormatError(f"cannot read {path.name}: {error.strerror or error}") from error

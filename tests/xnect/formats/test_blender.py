@@ -9,13 +9,18 @@ import math
 import os
 import subprocess
 
+import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
+from xnect.formats.axes import Y_UP
 from xnect.formats.cleanup import CleanUp
 from xnect.formats.convert import convert
 from xnect.formats.recording import load
 from xnect.formats.writer import open_writers
+from xnect.geometry import matrix_from_quaternion
 from xnect.skeleton.joints import JOINTS_3D
+from xnect.skeleton.kinematics import SKELETON
 
 BLENDER = os.environ.get("XNECT_BLENDER_PYTHON")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not BLENDER, reason="XNECT_BLENDER_PYTHON is not set")]
@@ -37,7 +42,16 @@ for path in sys.argv[1:]:
         bpy.context.scene.frame_set(frame)
         for a in armatures:
             posed = a.evaluated_get(bpy.context.evaluated_depsgraph_get())
-            people[a.name].append({b.name: list(posed.matrix_world @ b.head) for b in posed.pose.bones})
+            world = posed.matrix_world
+            axes = world.to_3x3().normalized()
+            people[a.name].append({
+                b.name: [*(world @ b.head)] + [
+                    v for row in
+                    axes @ (b.matrix.to_3x3() @ b.bone.matrix_local.to_3x3().inverted()) @ axes.inverted_safe()
+                    for v in row
+                ]
+                for b in posed.pose.bones
+            })
     cameras = [[list(row) for row in o.matrix_world] + [o.data.angle_y, o.data.sensor_fit] for o in bpy.data.objects if o.type == "CAMERA"]
     found[path] = {"people": people, "cameras": cameras}
 print("FOUND" + json.dumps(found))
@@ -55,12 +69,23 @@ def blender(*paths):
     return list(json.loads(done.stdout.partition("FOUND")[2].splitlines()[0]).values())
 
 
+#: BVH's and glTF's axes (y up) to Blender's (z up), and rest axes to BVH's from camera space.
+TO_BLENDER = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+
+
 def compare(heads, people, frames):
-    """Bones' heads of some frames against rows of people, joint for joint within a millimetre."""
+    """Bones of some frames against rows of people: places within 1 mm, rotations from the T-pose within 0.1 degree."""
+    turns = people.root_rotation.astype(float)
+    turns = matrix_from_quaternion(turns / np.linalg.norm(turns, axis=1, keepdims=True))
+    _, rotations = SKELETON.forward(people.root_position, turns, people.angles, people.offsets)
     for row, frame in enumerate(frames):
         for joint, bone in BONES.items():
             x, y, z = people.joints_3d[row, JOINTS_3D.index(joint)].tolist()
-            assert heads[frame][bone] == pytest.approx([x, z, -y], abs=0.001), (frame, bone)  # Blender: z up
+            assert heads[frame][bone][:3] == pytest.approx([x, z, -y], abs=0.001), (frame, bone)  # Blender: z up
+            ours = TO_BLENDER @ Y_UP @ rotations[row, SKELETON.joint_names.index(joint)] @ TO_BLENDER.T
+            theirs = np.array(heads[frame][bone][3:]).reshape(3, 3)
+            away = Rotation.from_matrix(theirs @ ours.T).magnitude()
+            assert np.degrees(away) < 0.1, (frame, bone)
 
 
 def test_joints_stand_where_we_put_them(tmp_path, header, make_frames):

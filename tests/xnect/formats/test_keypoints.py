@@ -1,6 +1,7 @@
 """2D joints of other programs: what our writers wrote comes back, other layouts land on the right joints, damage is told."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -195,6 +196,10 @@ def test_what_is_not_there(tmp_path):
         load_keypoints(tmp_path)
     for name in ("none.json", "none.csv", "none.jsonl"):
         with pytest.raises(FormatError, match="cannot read"):
+            load_keypoints(tmp_path / name)
+    for name in ("pipe.json", "pipe.csv"):
+        os.mkfifo(tmp_path / name)  # nobody writes: reading would wait for ever
+        with pytest.raises(FormatError, match="is no file"):
             load_keypoints(tmp_path / name)
     with pytest.raises(FormatError, match="goes with a COCO"):
         load_keypoints(tmp_path / "none.csv", tmp_path / "images.json")

@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from xnect import MotionCapture
 from xnect.codec.heatmaps import draw_heatmaps
 from xnect.codec.pafs import draw_pafs
 from xnect.config import DetectionConfig, NetworkConfig, PipelineConfig
-from xnect.errors import ConfigError, WeightsError
+from xnect.errors import ConfigError, WeightsError, XnectError
 from xnect.pipeline import load_stage_one
 from xnect.skeleton.joints import JOINTS_2D, LIMBS
 from xnect.skeleton.layouts import COCO_17, OPENPOSE_18
@@ -299,6 +301,21 @@ def test_what_cannot_be_used_is_told(tmp_path):
             find(tmp_path / "r.onnx")
     with pytest.raises(ConfigError, match="goes with a --detector"):
         load_stage_one(PipelineConfig(network=NetworkConfig(boxes="a.onnx")))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(0, 400), place=st.integers(0, 10**6), byte=st.integers(0, 255))
+def test_damaged_networks_are_refused_or_run(tmp_path, cut, place, byte):
+    whole = rtmo(tmp_path / "whole.onnx").read_bytes()
+    data = bytearray(whole[: len(whole) - max(cut - 300, 0)])  # mostly whole, so that damage goes deep
+    data[place % len(data)] = byte
+    (tmp_path / "broken.onnx").write_bytes(bytes(data))
+    try:
+        _, found = find(tmp_path / "broken.onnx")
+    except XnectError:
+        return
+    assert np.isfinite(found.joints_px).all()
+    assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1e30])
