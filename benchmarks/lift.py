@@ -8,6 +8,8 @@ our own network, beside it. Errors are those of the recordings that come out (St
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import sys
 import tempfile
@@ -71,7 +73,9 @@ def poses_of(recording: Recording, view: View, reference: Reference) -> ViewPose
 
 def call(words: list[str]) -> None:
     """A command of ours; raises XnectError where it fails."""
-    if xnect(words):
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints the folder it made
+        code = xnect(words)
+    if code:
         raise XnectError(f"failed: xnect {' '.join(words)}")
 
 

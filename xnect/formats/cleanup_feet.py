@@ -12,6 +12,7 @@ from xnect.errors import FormatError
 from xnect.formats.cleanup_motion import Track, tracks, with_bodies
 from xnect.formats.recording import Recording
 from xnect.geometry import matrix_from_quaternion
+from xnect.skeleton.joints import JOINTS_3D
 from xnect.skeleton.kinematics import SKELETON, SOLE_M, rotation_from_vector
 from xnect.structures import F64, I64, Bool
 
@@ -19,11 +20,15 @@ from xnect.structures import F64, I64, Bool
 STILL_M_S, LEAST_S = 0.35, 0.12
 #: Speeds are those of positions smoothed over this time; holding sets in and ends within the other [s].
 _SMOOTH_S, _RAMP_S = 0.05, 0.1
-#: Steps of the leg's solver, and its damping (angles against metres).
-_STEPS, _DAMPING = 12, 1e-4
+#: A foot that drifts further than this while it seems to stand is not held: the track is at fault, or it glides [m].
+_FARTHEST_M = 0.12
+#: Steps of the leg's solver, its damping (angles against metres), its longest step, and how straight a leg may become.
+_STEPS, _DAMPING, _STEP_RAD, _REACH = 20, 1e-3, 0.2, 0.995
 _PROBE_RAD = 1e-4
-#: The floor: points further from it than this count less [m]; the least spread that tells its slope [m]; its steepest [degrees].
-_HUBER_M, _LEAST_SPREAD_M, _STEEPEST_DEG = 0.03, 0.2, 50.0
+#: The floor: points further from it than this count less [m]; the spread of the feet from which on it tells the slope
+#: better than the bodies do, which stand upright more or less [m]; its steepest [degrees].
+_HUBER_M, _TELLING_M, _STEEPEST_DEG = 0.03, 0.4, 50.0
+_ANKLES = [JOINTS_3D.index("right_ankle"), JOINTS_3D.index("left_ankle")]
 _THIGH_SHIN_M = 0.848  # hip to ankle of the skeleton at 1.70 m
 
 
@@ -89,9 +94,9 @@ def lock_feet(recording: Recording) -> tuple[Recording, float]:
         for leg in _LEGS:
             start = track.root_m + (pelvis @ offsets[:, leg.joints[0], :, None])[..., 0]
             own = leg.points(start, pelvis, angles[:, leg.angles], offsets)
-            still = standing(own[:, 3:], track.times_s)
+            still = _steady(standing(own[:, 3:], track.times_s), own[:, 3:])
             held, total = held + int(still.sum()), total + len(still)
-            target = _targets(own, still, track.times_s)
+            target = _within_reach(_targets(own, still, track.times_s), own, start, leg, offsets)
             moved = np.abs(target - own).max(1) > 1e-6
             if moved.any():
                 angles[np.ix_(moved, leg.angles)] = _bent(
@@ -99,6 +104,26 @@ def lock_feet(recording: Recording) -> tuple[Recording, float]:
                 )
         people = with_bodies(people, track.rows, track.root_m, track.turns, angles)
     return dataclasses.replace(recording, people=people), held / max(total, 1)
+
+
+def _steady(still: Bool, ball_m: F64) -> Bool:
+    """Those stretches in which the foot stays within reach of its median place."""
+    still = still.copy()
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], still.astype(int), [0]])))
+    for start, end in edges.reshape(-1, 2):
+        away = np.linalg.norm(ball_m[start:end] - np.median(ball_m[start:end], axis=0), axis=1)
+        still[start:end] &= away.max() <= _FARTHEST_M
+    return still
+
+
+def _within_reach(target: F64, own: F64, start: F64, leg: _Leg, offsets: F64) -> F64:
+    """Targets moved towards the hip where the leg, nearly straight, would be too short; no further out than it was."""
+    length = np.linalg.norm(offsets[:, leg.joints[1:3]], axis=-1).sum(1)
+    limit = np.maximum(_REACH * length, np.linalg.norm(own[:, :3] - start, axis=1))
+    away = target[:, :3] - start
+    distance = np.linalg.norm(away, axis=1)
+    back = away * np.minimum(limit / np.maximum(distance, 1e-9) - 1, 0.0)[:, None]
+    return target + np.concatenate([back, back], 1)
 
 
 def _targets(own: F64, still: Bool, times_s: F64) -> F64:
@@ -131,7 +156,8 @@ def _bent(leg: _Leg, start: F64, pelvis: F64, angles_rad: F64, offsets: F64, tar
         pull = (jacobian.transpose(0, 2, 1) @ (target - points)[..., None])[..., 0] + 1e-2 * _DAMPING * (
             first - angles_rad
         )
-        angles_rad = np.clip(angles_rad + np.linalg.solve(normal, pull[..., None])[..., 0], low, high)
+        step = np.clip(np.linalg.solve(normal, pull[..., None])[..., 0], -_STEP_RAD, _STEP_RAD)
+        angles_rad = np.clip(angles_rad + step, low, high)
     return angles_rad
 
 
@@ -153,20 +179,17 @@ class Floor:
 
 
 def find_floor(recording: Recording) -> Floor:
-    """The floor from where feet stand; level in the camera's eyes where they stand in too small a place to tell.
+    """The floor from where feet stand; its slope also from how bodies stand, where the feet keep to a small place.
 
     Raises:
         FormatError: No foot ever stands, or what they stand on is as steep as no floor.
     """
     places = [_soles(track, recording) for track in tracks(recording)]
-    points, sole = (np.concatenate(part) for part in zip(*places, strict=True)) if places else (np.zeros((0, 3)),) * 2
-    if len(points) < 3:
+    if not places or sum(len(place[0]) for place in places) < 3:
         raise FormatError("no foot stands still long enough: the floor cannot be found")
-    slope = np.zeros(2)
+    points, sole, upright = (np.concatenate(part) for part in zip(*places, strict=True))
     middle = np.median(points, axis=0)
-    across = points[:, [0, 2]] - middle[[0, 2]]
-    if np.linalg.svd(across, compute_uv=False)[-1] / np.sqrt(len(points)) >= _LEAST_SPREAD_M:
-        slope = _slope(across, points[:, 1] - middle[1])
+    slope = _slope(points[:, [0, 2]] - middle[[0, 2]], points[:, 1] - middle[1], _usual_slope(upright))
     down = np.array([-slope[0], 1.0, -slope[1]]) / np.sqrt(1 + slope @ slope)
     tilt = float(np.degrees(np.arccos(np.clip(down[1], -1, 1))))
     if tilt > _STEEPEST_DEG:
@@ -179,9 +202,11 @@ def find_floor(recording: Recording) -> Floor:
     return Floor(rotation, np.array([0.0, -level, 0.0]), tilt, float(np.median(np.abs(heights - level))))
 
 
-def _soles(track: Track, recording: Recording) -> tuple[F64, F64]:
-    """Balls of standing feet (N, 3) and how far below each the floor lies (N,) [m]."""
-    people, points, soles = recording.people, [np.zeros((0, 3))], [np.zeros(0)]
+def _soles(track: Track, recording: Recording) -> tuple[F64, F64, F64]:
+    """Balls of standing feet (N, 3), how far below each the floor lies (N,), ankles to neck meanwhile (N, 3) [m]."""
+    people, points, soles, upright = recording.people, [np.zeros((0, 3))], [np.zeros(0)], [np.zeros((0, 3))]
+    joints = people.joints_3d[track.rows].astype(np.float64)
+    trunk = joints[:, JOINTS_3D.index("neck")] - joints[:, _ANKLES].mean(1)
     pelvis = matrix_from_quaternion(track.turns[:, [3, 0, 1, 2]])
     offsets = people.offsets[track.rows].astype(np.float64)
     for leg in _LEGS:
@@ -191,16 +216,25 @@ def _soles(track: Track, recording: Recording) -> tuple[F64, F64]:
         points.append(ball[still])
         size = np.linalg.norm(offsets[:, leg.joints[1:3]], axis=-1).sum(1) / _THIGH_SHIN_M
         soles.append(SOLE_M * size[still])
-    return np.concatenate(points), np.concatenate(soles)
+        upright.append(trunk[still])
+    return np.concatenate(points), np.concatenate(soles), np.concatenate(upright)
 
 
-def _slope(across: F64, height: F64) -> F64:
-    """Rise of the floor along x and z, by least squares with Huber's weights."""
+def _usual_slope(upright: F64) -> F64:
+    """Slope of a floor on which bodies stand upright on the whole; 0 where they do not point up at all."""
+    x, y, z = np.median(upright / np.maximum(np.linalg.norm(upright, axis=1, keepdims=True), 1e-9), axis=0)
+    return np.array([-x / y, -z / y]) if y < -0.5 else np.zeros(2)
+
+
+def _slope(across: F64, height: F64, usual: F64) -> F64:
+    """Rise of the floor along x and z: least squares with Huber's weights, drawn to the usual where feet tell little."""
     design = np.concatenate([across, np.ones((len(across), 1))], 1)
+    draw = np.diag([_TELLING_M**2, _TELLING_M**2, 0.0])
     weight = np.ones(len(across))
+    found = np.array([*usual, 0.0])
     for _ in range(20):
-        scaled = design * weight[:, None]
-        found = np.linalg.lstsq(scaled.T @ design, scaled.T @ height, rcond=None)[0]
+        scaled = design * weight[:, None] / weight.sum()
+        found = np.linalg.solve(scaled.T @ design + draw, scaled.T @ height + draw @ [*usual, 0.0])
         error = np.abs(design @ found - height)
         weight = np.minimum(_HUBER_M / np.maximum(error, 1e-9), 1.0)
     return found[:2]
