@@ -14,7 +14,7 @@ from typing import Any
 from xnect.addresses import parse_address
 from xnect.errors import ConfigError
 
-FORMAT_NAMES = ("jsonl", "overlay", "openpose", "coco", "csv", "npz", "parquet", "bvh", "c3d", "trc", "glb")
+FORMAT_NAMES = ("jsonl", "overlay", "openpose", "coco", "csv", "npz", "parquet", "bvh", "c3d", "trc", "glb", "scene")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -33,6 +33,8 @@ class NetworkConfig:
         weights: Weights file, None = the one that ships.
         input_size: Width and height [px], multiples of 16; the frame's shape is kept at this area.
         threads: CPU threads, 0 = all.
+        detector: ONNX file of another network for the 2D joints, None = our own.
+        boxes: ONNX file of a network that finds people, for a detector that sees one at a time.
     """
 
     device: str = "auto"
@@ -40,6 +42,8 @@ class NetworkConfig:
     weights: str | None = None
     input_size: tuple[int, int] = (512, 320)
     threads: int = 0
+    detector: str | None = None
+    boxes: str | None = None
 
     def __post_init__(self) -> None:
         w, h = self.input_size
@@ -55,6 +59,9 @@ class NetworkConfig:
             f"unknown device {device!r}: auto, cpu, cuda or cuda:N",
         )
         _check(self.threads >= 0, "threads must be 0 (all) or more")
+        _check(
+            self.detector is None or self.weights is None, "weights are those of our own network: leave out detector"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from xnect.config import CameraConfig, DetectionConfig, FitConfig, NetworkConfig, PipelineConfig
-from xnect.errors import ShapeError, XnectError
+from xnect.errors import ConfigError, ShapeError, XnectError
 from xnect.geometry import camera_from_fov, scaled
+from xnect.skeleton.layouts import strongest
 from xnect.stages.association import associate
 from xnect.stages.fit import SkeletonFitter
+from xnect.stages.foreign_maps import MapsNetwork
+from xnect.stages.foreign_one_stage import OneStage
+from xnect.stages.foreign_top_down import TopDown
 from xnect.stages.lifting import Lifter
 from xnect.structures import (
     STATE_NAMES,
@@ -118,10 +122,16 @@ class MotionCapture:
             )
         self._given_camera = camera
         self._camera: Camera | None = None
-        self._detector = detector if detector is not None else _own_stage_one(config)
+        self._given_detector = detector is not None
+        self._detector = detector if detector is not None else load_stage_one(config)
         self._lifter = Lifter()
         self._index = -1
         self._apply(config)
+
+    @classmethod
+    def for_joints(cls, config: PipelineConfig, camera: Camera | None = None) -> MotionCapture:
+        """Without any network for pictures: for ``lift`` alone."""
+        return cls(config=config, camera=camera, detector=_NoPictures())
 
     @classmethod
     def from_config(
@@ -134,7 +144,7 @@ class MotionCapture:
         self.config = config
         self._tracker = Tracker(config.tracking)
         self._fitter = SkeletonFitter(config.fit, config.filters)
-        if isinstance(self._detector, StageOne):
+        if isinstance(self._detector, StageOne | OneStage | TopDown):
             self._detector.config = config.detection
         self._camera = None
 
@@ -156,8 +166,9 @@ class MotionCapture:
         """
         if config == self.config:
             return
-        if isinstance(self._detector, StageOne) and config.network != self.config.network:
-            self._detector = _own_stage_one(config)
+        ours = isinstance(self._detector, StageOne) or not self._given_detector
+        if ours and config.network != self.config.network:
+            self._detector = load_stage_one(config)
         old, tracker, fitter = self.config, self._tracker, self._fitter
         self._apply(config)
         if config.static_images == old.static_images:  # what is not touched remembers people and body sizes
@@ -187,7 +198,7 @@ class MotionCapture:
         blank = np.zeros((180, 320, 3), np.uint8)
         for _ in range(4):
             trial(blank)
-        if isinstance(self._detector, StageOne):
+        if isinstance(self._detector, StageOne | OneStage | TopDown):
             self._detector(blank)
 
     def rescale(self) -> None:
@@ -207,20 +218,44 @@ class MotionCapture:
         """
         frame = self._as_frame(frame, timestamp)
         start = time.perf_counter()
+        people = self._detector(frame.image_bgr)
+        timings = dict(getattr(self._detector, "timings_ms", {})) or {"detection": (time.perf_counter() - start) * 1e3}
+        result = self._follow(people, frame, frame.image_bgr, timings)
+        timings["total"] = (time.perf_counter() - start) * 1e3
+        return result
+
+    def lift(self, people: Detections, frame: Frame, with_picture: bool = True) -> FrameResult:
+        """The same for 2D joints that were found before: identity, Stages II and III.
+
+        Args:
+            people: 2D joints in pixels of the frame; the strongest ``max_people`` with enough joints and score are taken.
+            frame: Number, time and size; the picture itself serves to tell people apart by their clothes.
+            with_picture: False where the frame is blank.
+
+        Raises:
+            XnectError: The time is not a finite number.
+        """
+        frame = self._as_frame(frame, None)
+        start, timings = time.perf_counter(), dict[str, float]()
+        limits = self.config.detection
+        people = strongest(people, limits.min_joints, limits.min_score, limits.max_people)
+        result = self._follow(people, frame, frame.image_bgr if with_picture else None, timings)
+        timings["total"] = (time.perf_counter() - start) * 1e3
+        return result
+
+    def _follow(self, people: Detections, frame: Frame, image: U8 | None, timings: dict[str, float]) -> FrameResult:
+        """Everything after the 2D joints."""
         camera = self._camera_for(frame.size_px)
         if self.config.static_images:
             self._tracker.reset()
             self._fitter.reset()
-        people = self._detector(frame.image_bgr)
-        timings = dict(getattr(self._detector, "timings_ms", {})) or {"detection": (time.perf_counter() - start) * 1e3}
         clock = time.perf_counter()
         poses = self._lifter(people, camera)
         timings["lifting"], clock = _since(clock)
-        tracks = self._tracker(people, poses, frame.image_bgr, frame.timestamp_s)
+        tracks = self._tracker(people, poses, image, frame.timestamp_s)
         timings["identity"], clock = _since(clock)
         bodies = self._fitter(tracks, people, poses, camera, frame.timestamp_s)
         timings["fit"], clock = _since(clock)
-        timings["total"] = (clock - start) * 1e3
         return FrameResult(frame.index, frame.timestamp_s, as_people(tracks, people, bodies), timings, camera)
 
     def _as_frame(self, frame: Frame | U8, timestamp: float | None) -> Frame:
@@ -242,6 +277,15 @@ class MotionCapture:
             else:
                 self._camera = _configured_camera(self.config.camera, size_px)
         return self._camera
+
+
+class _NoPictures:
+    """Stands for the 2D part where joints come from elsewhere."""
+
+    description = "2D joints from elsewhere"
+
+    def __call__(self, image_bgr: U8) -> Detections:
+        raise XnectError("this MotionCapture takes 2D joints (lift), not pictures")
 
 
 class _MadeUp:
@@ -267,7 +311,15 @@ def _since(clock: float) -> tuple[float, float]:
     return (now - clock) * 1e3, now
 
 
-def _own_stage_one(config: PipelineConfig) -> StageOne:
+def load_stage_one(config: PipelineConfig) -> Detector2D:
+    """The 2D part that the settings ask for: our own Stage I, or the user's network; raises WeightsError, ConfigError."""
+    if config.network.detector is not None:
+        from xnect.stages.foreign import load_detector
+
+        found = load_detector(config.network, config.detection)
+        return found if not isinstance(found, MapsNetwork) else StageOne(found, config.detection, found.description)
+    if config.network.boxes is not None:
+        raise ConfigError("--boxes goes with a --detector for joints")
     from xnect.stages.network import load_network  # torch takes seconds to import
 
     network = load_network(None, config.network)
@@ -307,4 +359,4 @@ def as_people(tracks: Tracks, people: Detections, bodies: Bodies) -> tuple[Perso
     )
 
 
-__all__ = ["Detector2D", "MotionCapture", "StageOne", "as_people"]
+__all__ = ["Detector2D", "MotionCapture", "StageOne", "as_people", "load_stage_one"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from xnect.apps.options import Parser, dashed
+from xnect.apps.options import Parser, checked, dashed, number
 from xnect.config import FORMAT_NAMES
 from xnect.errors import ConfigError
 
@@ -18,13 +18,26 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--format", metavar="NAME", choices=FORMAT_NAMES, help=f"one of {', '.join(FORMAT_NAMES)}")
     parser.add_argument("--person", type=int, metavar="ID", help="only this person")
     parser.add_argument("--bvh-scale", type=float, default=1.0, metavar="N", help="units a metre in BVH: 1 or 100")
+    parser.add_argument(
+        "--drop-inferred", action="store_true", help="leave out joints that nothing in the picture backs"
+    )
+    tidy = parser.add_argument_group("clean-up, in this order")
+    tidy.add_argument("--fill-gaps", type=checked(number), metavar="S", help="fill gaps up to so many seconds")
+    tidy.add_argument("--butterworth", type=checked(number), metavar="HZ", help="zero-lag low-pass filter, order 4")
+    tidy.add_argument("--foot-lock", action="store_true", help="hold feet that stand in their place")
+    tidy.add_argument("--floor", action="store_true", help="turn all so that the floor is level, at height 0")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     options = parser.parse_args(dashed(argv))
     if not (math.isfinite(options.bvh_scale) and options.bvh_scale > 0):
         raise ConfigError(f"--bvh-scale {options.bvh_scale}: a positive number expected")
+    from xnect.formats.cleanup import CleanUp
     from xnect.formats.convert import convert
 
-    made = convert(options.source, options.target, options.format, options.person, options.overwrite, options.bvh_scale)
+    clean_up = CleanUp(options.fill_gaps, options.butterworth, options.foot_lock, options.floor)
+    made = convert(
+        options.source, options.target, options.format, options.person, options.overwrite, options.bvh_scale,
+        clean_up=clean_up, drop_inferred=options.drop_inferred,
+    )  # fmt: skip
     for path in made:
         print(path)
     return 0

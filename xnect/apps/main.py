@@ -39,7 +39,9 @@ class Command:
 COMMANDS = (
     Command("run", "xnect.apps.run", "capture from a camera, videos or pictures: window, recording, or both"),
     Command("view", "xnect.apps.view", "look at a recording in the window", "xnect.gui.app"),
+    Command("lift", "xnect.apps.lift", "3D from the 2D joints of other programs (OpenPose, COCO, CSV)"),
     Command("convert", "xnect.apps.convert", "write a recording in another format", "xnect.formats.convert"),
+    Command("validate", "xnect.apps.validate", "check recordings against the format, line by line"),
     Command("repair", "xnect.apps.repair", "make a recording whole that a crash left torn", "xnect.formats.repair"),
     Command("train", "xnect.apps.train", "train the networks (stage1, stage2)"),
     Command("synth", "xnect.training.synthetic.cli", "draw labelled training pictures (preview, write)"),

@@ -166,6 +166,10 @@ OPTIONS: tuple[Option, ...] = (
         "network",
     ),
     Option("weights", f"{_NET}.weights", str, "weights file (safetensors)", "FILE", "network"),
+    Option("detector", f"{_NET}.detector", str, "your own ONNX network for the 2D joints", "FILE", "network"),
+    Option(
+        "boxes", f"{_NET}.boxes", str, "ONNX network that finds people, for a top-down --detector", "FILE", "network"
+    ),
     Option("input-size", f"{_NET}.input_size", size, "picture size of the network, multiples of 16", "WxH", "network"),
     Option("max-people", "pipeline.detection.max_people", whole, "most people at a time", "N", "network"),
     Option("threads", f"{_NET}.threads", whole, "CPU threads, 0 = all", "N", "network"),
@@ -242,7 +246,7 @@ def build_parser(prog: str = "xnect run") -> Parser:
     )
     groups = {name: parser.add_argument_group(heading) for name, heading in _HEADINGS.items()}
     for option in OPTIONS:
-        _add(groups[option.group], option)
+        add_option(groups[option.group], option)
     source, general = groups["source"], groups["general"]
     source.add_argument("--list-cameras", action="store_true", help="show cameras and their modes")
     general.add_argument("--config", metavar="FILE", help="settings file (TOML); the command line wins")
@@ -250,13 +254,14 @@ def build_parser(prog: str = "xnect run") -> Parser:
     classify = parser.add_argument_group("classification")
     classify.add_argument("--classify", nargs="?", const="", metavar="PATH", help="name what a picture or video shows")
     classify.add_argument("--backbone", metavar="NAME", help="network for --classify")
-    classify.add_argument("--topk", metavar="K", type=_checked(whole), help="how many answers (5)")
+    classify.add_argument("--topk", metavar="K", type=checked(whole), help="how many answers (5)")
     general.add_argument("--version", action="version", version=version_line(), help="show the version")
     general.add_argument("--help", "-h", action="help", help="show this text")
     return parser
 
 
-def _add(group: argparse._ArgumentGroup, option: Option) -> None:
+def add_option(group: argparse._ActionsContainer, option: Option) -> None:
+    """Give a parser an option of the table; the parser leaves out what is not given (``SUPPRESS``)."""
     flag = f"--{option.name}"
     if option.parse is None:
         group.add_argument(flag, action="store_const", const=option.value, help=option.help)
@@ -272,10 +277,10 @@ def _add(group: argparse._ArgumentGroup, option: Option) -> None:
     extra: dict[str, Any] = {"nargs": "+"} if option.many else {}
     if option.missing is not None:
         extra = {"nargs": "?", "const": option.missing}
-    group.add_argument(flag, type=_checked(option.parse), metavar=option.metavar, help=option.help, **extra)
+    group.add_argument(flag, type=checked(option.parse), metavar=option.metavar, help=option.help, **extra)
 
 
-def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """The parser for argparse, which shows the text of this kind of error only."""
 
     def convert(text: str) -> Any:

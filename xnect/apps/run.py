@@ -6,10 +6,10 @@ import contextlib
 import logging
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xnect.capture.source import Source, SourceInfo
     from xnect.formats.header import RecordingHeader
     from xnect.streams import Streams
+    from xnect.structures import Camera
 
 _log = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int
         run = _Run(config, pipeline, stop, streams)
         for video, target in zip(videos, names, strict=True):
             try:
-                _one(run, video, target)
+                _one(run, lambda video=video: _open(config, video), target)  # type: ignore[misc]
             except (SourceError, OutputError) as error:
                 if len(videos) == 1:
                     raise
@@ -213,12 +214,57 @@ def _names(config: RunConfig, videos: Sequence[str | None]) -> list[Path | None]
     return [(base or folders.DEFAULT_FOLDER) / name for name in names]
 
 
+def _open(config: RunConfig, video: str | None) -> Source:
+    from xnect.capture import open_configured
+
+    return open_configured(config.source, config.pipeline.camera, video)
+
+
+class Buildable(Protocol):
+    """A pipeline that is made ready when the source is known (``LazyPipeline``)."""
+
+    def build(self) -> object:
+        """Load what it needs; raises WeightsError, ConfigError."""
+        ...
+
+    def use_camera(self, camera: Camera | None) -> None:
+        """Take the camera of a source, and forget the people of the one before."""
+        ...
+
+    def __call__(self, frame: Frame) -> FrameResult:
+        """The people in one frame."""
+        ...
+
+
+def record(
+    config: RunConfig,
+    open_one: Callable[[], Source],
+    target: Path | None,
+    stop: signals.Stop,
+    pipeline: Buildable,
+) -> None:
+    """One source through a pipeline into a folder, and into the live streams that are asked for.
+
+    Args:
+        config: The settings.
+        open_one: Opens the source.
+        target: The folder; None = one named after the source.
+        stop: Ends it early.
+        pipeline: What finds the people.
+
+    Raises:
+        XnectError: The source or the output fails.
+    """
+    with _open_streams(config) as streams:
+        _one(_Run(config, pipeline, stop, streams), open_one, target)
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """What all sources of one run share."""
 
     config: RunConfig
-    pipeline: LazyPipeline
+    pipeline: Buildable
     stop: signals.Stop
     streams: Streams
 
@@ -229,13 +275,12 @@ class _Run:
         return bool(self.streams) and output.directory is None and not (output.overwrite or output.resume)
 
 
-def _one(run: _Run, video: str | None, target: Path | None) -> None:
+def _one(run: _Run, open_one: Callable[[], Source], target: Path | None) -> None:
     """One source: recorded, streamed, or both."""
     from xnect.apps import recording
-    from xnect.capture import open_configured
 
     config = run.config
-    with open_configured(config.source, config.pipeline.camera, video) as source:
+    with open_one() as source:
         _log.debug("loading the network")
         if run.streams_only:
             _get_ready(run, source)

@@ -21,7 +21,7 @@ def write_c3d(recording: Recording, path: Path) -> list[Path]:
     """Write the file; raises OutputError without ezc3d, FormatError for a recording that C3D cannot hold.
 
     A person who is not seen has coordinates 0 and residual -1. Joints with image evidence carry the mark of camera 1
-    in their camera mask, inferred joints none. With several people the labels start with ``P<id>_``.
+    in their camera mask, inferred joints none (or count as not seen, where the header drops them). With several people the labels start with ``P<id>_``.
     """
     try:
         import ezc3d
@@ -32,8 +32,10 @@ def write_c3d(recording: Recording, path: Path) -> list[Path]:
         raise FormatError(f"{len(grid)} frames; a C3D file holds {MAX_FRAMES}")
     count = len(tracks) * len(MARKERS)
     there = np.concatenate([np.repeat(t.there[:, None], len(MARKERS), 1) for t in tracks], 1)
-    space = np.concatenate([t.joints_3d for t in tracks], 1)
     inferred = np.concatenate([t.inferred for t in tracks], 1)
+    if recording.header.drop_inferred:
+        there &= ~inferred
+    space = np.concatenate([t.joints_3d for t in tracks], 1)
     points = np.ones((4, count, len(grid)))
     points[:3] = np.where(there[..., None], 1000.0 * turned(space, Z_UP), 0.0).transpose(2, 1, 0)
     masks = np.zeros((7, count, len(grid)), bool)

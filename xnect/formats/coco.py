@@ -11,13 +11,9 @@ import numpy as np
 from xnect.formats.jsonl import DECIMALS_PX, DECIMALS_SHARE, rounded
 from xnect.formats.people import FrameRecord, People
 from xnect.skeleton.joints import JOINTS_2D
+from xnect.skeleton.layouts import COCO_17
 
 FILE_NAME = "coco.json"
-COCO_17 = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle",
-)  # fmt: skip
 _ROWS = np.array([i for i, name in enumerate(COCO_17) if name in JOINTS_2D])
 _JOINTS = np.array([JOINTS_2D.index(COCO_17[i]) for i in _ROWS])
 

@@ -6,10 +6,17 @@ import dataclasses
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xnect.errors import OutputError
 from xnect.formats.recording import Recording, load
 from xnect.formats.registry import FORMATS, Format, chosen, write_format
+
+if TYPE_CHECKING:
+    from xnect.formats.cleanup import CleanUp
+
+#: Formats in which single joints may be missing.
+DROPPING = ("csv", "parquet", "c3d", "openpose")
 
 
 def convert(
@@ -19,6 +26,8 @@ def convert(
     person: int | None = None,
     overwrite: bool = False,
     bvh_scale: float = 1.0,
+    clean_up: CleanUp | None = None,
+    drop_inferred: bool = False,
 ) -> list[Path]:
     """Write a recording in another format.
 
@@ -30,6 +39,8 @@ def convert(
         person: Only this id, None = everyone.
         overwrite: Replace files that are there.
         bvh_scale: Units a metre in BVH (1 or 100).
+        clean_up: Filters and the like to run before.
+        drop_inferred: Leave out 3D joints that no image evidence backs (tables, C3D, OpenPose).
 
     Returns:
         The files made.
@@ -46,7 +57,15 @@ def convert(
             recording = recording.person(person)
         except KeyError as error:
             raise OutputError(str(error.args[0])) from None
-    header = dataclasses.replace(recording.header, formats=(entry.name,))
+    if drop_inferred and entry.name not in DROPPING:
+        raise OutputError(
+            f"{entry.name} has no room for missing joints; --drop-inferred goes with {', '.join(DROPPING)}"
+        )
+    if clean_up:
+        from xnect.formats.cleanup import clean
+
+        recording = clean(recording, clean_up)
+    header = dataclasses.replace(recording.header, formats=(entry.name,), drop_inferred=drop_inferred)
     recording = dataclasses.replace(recording, header=header)
     try:
         folder = target.parent if target.suffix else target
@@ -66,7 +85,7 @@ def _entry(target: Path, name: str | None) -> Format:
     if name is not None:
         entry = chosen([name])[-1]
     else:
-        by_suffix = {f.suffix: f for f in FORMATS.values() if f.suffix}
+        by_suffix = {f.suffix: f for f in reversed(FORMATS.values()) if f.suffix}  # of two the first
         if target.suffix.lower() not in by_suffix:
             known = " ".join(sorted(by_suffix))
             raise OutputError(f"{target.name}: no format ends in {target.suffix!r}; known: {known}, or name the format")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xnect.formats.header import RecordingHeader, public_name
+from xnect.formats.header import CameraPose, RecordingHeader, public_name
 from xnect.formats.jsonl import DECIMALS_M, DECIMALS_PX, DECIMALS_S, DECIMALS_SHARE
 from xnect.formats.people import FrameRecord
 from xnect.formats.table import COLUMNS, long_table
@@ -24,6 +24,10 @@ def describe(header: RecordingHeader) -> dict[str, str]:
         "source": public_name(header.source.name),
         "source_sha256": header.source.sha256 or "",
         "fps": f"{header.fps:g}",
+        "axes_3d": ""
+        if header.camera_pose == CameraPose()
+        else f"level, floor at y = 0; camera at {header.camera_pose}",
+        "inferred": "left out" if header.drop_inferred else "",
         **{f"program_{key}": str(value) for key, value in header.program.items()},
     }
     return {key: " ".join(value.split()) for key, value in told.items() if value}
@@ -33,7 +37,7 @@ class CsvWriter:
     """Writes the rows of each frame as they come; empty cells where a value does not exist."""
 
     def __init__(self, path: Path, header: RecordingHeader) -> None:
-        self._filtered = header.filtered
+        self._filtered, self._drop = header.filtered, header.drop_inferred
         self._file = path.open("w", encoding="utf-8", newline="")
         for key, value in describe(header).items():
             self._file.write(f"# {key}: {value}\n")
@@ -44,7 +48,7 @@ class CsvWriter:
         count = len(record.people)
         frame = np.full(count, record.result.index, np.int64)
         time_s = np.full(count, record.result.timestamp_s)
-        table = long_table(frame, time_s, record.people, self._filtered)
+        table = long_table(frame, time_s, record.people, self._filtered, self._drop)
         cells = [_texts(name, table[name]) for name in COLUMNS]
         self._file.writelines(",".join(row) + "\n" for row in zip(*cells, strict=True))
         self._file.flush()

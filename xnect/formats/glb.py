@@ -1,4 +1,4 @@
-"""glTF binary, one file a person: skeleton with skin, animation and a stick figure as mesh; Y up, metres."""
+"""glTF binary: skeletons with skin, animation and stick figures as meshes; one file a person, or all as one scene."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from xnect.errors import OutputError
+from xnect.formats.axes import Y_UP, turned
 from xnect.formats.bones import BONE_NAMES, CHILDREN
 from xnect.formats.files import replacing
 from xnect.formats.motion import Motion, motion_of
 from xnect.formats.recording import Recording
+from xnect.geometry import matrix_from_quaternion
 from xnect.skeleton.kinematics import SKELETON
 from xnect.structures import F64
 
+SCENE_NAME = "scene.glb"
 _BYTE, _FLOAT = 5121, 5126  # glTF's component types
 _ARRAY_BUFFER = 34962
 #: Right, left and middle of the stick figure (linear RGB of #E69F00, #0072B2 and grey), by vertex.
@@ -65,39 +68,144 @@ class _Buffer:
         return len(self.gltf.accessors) - 1
 
 
+def write_scene(recording: Recording, directory: Path) -> list[Path]:
+    """``scene.glb``: everyone on one clock, and the camera; raises OutputError without pygltflib.
+
+    The clock starts with the recording. A person who is not there yet, or no more, has size 0.
+    """
+    people = [motion_of(recording, person_id) for person_id in recording.ids]
+    path = directory / SCENE_NAME
+    data = scene_bytes(people, recording)
+    with replacing(path) as part:
+        part.write_bytes(data)
+    return [path]
+
+
 def glb_bytes(motion: Motion, recording: Recording) -> bytes:
-    """The whole file of one person."""
+    """The whole file of one person, whose first frame is time 0."""
+    library, gltf, buffer = _new_file()
+    animation = library.Animation(name=f"person_{motion.person_id}")
+    root = _add_person(gltf, library, buffer, animation, motion, motion.times_s[0])
+    gltf.animations.append(animation)
+    gltf.asset.extras = motion.story(recording)
+    return _finished(gltf, library, buffer, [root])
+
+
+def scene_bytes(people: list[Motion], recording: Recording) -> bytes:
+    """One file with everybody and the camera; the recording's first frame is time 0."""
+    library, gltf, buffer = _new_file()
+    start_s = float(recording.times_s[0]) if len(recording) else 0.0
+    animation = library.Animation(name="take")
+    roots = []
+    for motion in people:
+        roots.append(_add_person(gltf, library, buffer, animation, motion, start_s))
+        _add_presence(library, buffer, animation, roots[-1], motion, recording)
+    if people:
+        gltf.animations.append(animation)
+    roots.append(_add_camera(gltf, library, recording))
+    gltf.asset.extras = {"people": [motion.story(recording) for motion in people]}
+    return _finished(gltf, library, buffer, roots)
+
+
+def _new_file() -> tuple[Any, Any, _Buffer]:
+    """pygltflib, an empty file and its buffer; raises OutputError."""
     try:
         import pygltflib
     except ImportError as error:
         raise OutputError("GLB needs pygltflib: pip install 'xnect[export]'") from error
     gltf = pygltflib.GLTF2(asset=pygltflib.Asset(version="2.0", generator="xnect"))
-    buffer = _Buffer(gltf, pygltflib)
-    joints = len(SKELETON.joint_names)
+    look = pygltflib.PbrMetallicRoughness(baseColorFactor=[1.0, 1.0, 1.0, 1.0], metallicFactor=0.0, roughnessFactor=0.8)
+    gltf.materials.append(pygltflib.Material(name="sides", pbrMetallicRoughness=look, doubleSided=True))
+    return pygltflib, gltf, _Buffer(gltf, pygltflib)
+
+
+def _finished(gltf: Any, library: Any, buffer: _Buffer, roots: list[int]) -> bytes:
+    gltf.scenes.append(library.Scene(name="scene", nodes=roots))
+    gltf.scene = 0
+    if buffer.data:
+        gltf.buffers.append(library.Buffer(byteLength=len(buffer.data)))
+        gltf.set_binary_blob(bytes(buffer.data))
+    return b"".join(gltf.save_to_bytes())
+
+
+def _add_person(gltf: Any, library: Any, buffer: _Buffer, animation: Any, motion: Motion, start_s: float) -> int:
+    """Nodes, skin, mesh and movement of one person; returns the node that holds them all."""
+    first, joints = len(gltf.nodes), len(SKELETON.joint_names)
     names = [bone or _end_name(joint) for bone, joint in zip(BONE_NAMES, SKELETON.joint_names, strict=True)]
     for joint in range(joints):
         place = motion.root_position[0] if joint == 0 else motion.offsets[joint]
-        node = pygltflib.Node(name=names[joint], translation=place.tolist(), children=list(CHILDREN[joint]))
+        children = [first + child for child in CHILDREN[joint]]
+        node = library.Node(name=names[joint], translation=place.tolist(), children=children)
         node.rotation = _quaternions(motion.local[:1, joint])[0].tolist()
         gltf.nodes.append(node)
-    gltf.nodes.append(pygltflib.Node(name="StickFigure", mesh=0, skin=0))
-    gltf.nodes.append(pygltflib.Node(name=f"person_{motion.person_id}", children=[0, joints]))
+    figure = library.Node(name="StickFigure", mesh=len(gltf.meshes), skin=len(gltf.skins))
+    gltf.nodes.append(figure)
+    gltf.nodes.append(library.Node(name=f"person_{motion.person_id}", children=[first, first + joints]))
     rest = _rest_positions(motion.offsets)
     bind = np.broadcast_to(np.eye(4, dtype=np.float32), (joints, 4, 4)).copy()
     bind[:, 3, :3] = -rest  # column-major: the translation is the last row in memory
     gltf.skins.append(
-        pygltflib.Skin(
-            name="skeleton", joints=list(range(joints)), skeleton=0, inverseBindMatrices=buffer.add(bind, "MAT4")
+        library.Skin(
+            name="skeleton",
+            joints=list(range(first, first + joints)),
+            skeleton=first,
+            inverseBindMatrices=buffer.add(bind, "MAT4"),
         )
     )
-    _add_mesh(gltf, pygltflib, buffer, rest)
-    _add_animation(gltf, pygltflib, buffer, motion)
-    gltf.scenes.append(pygltflib.Scene(name="scene", nodes=[joints + 1]))
-    gltf.scene = 0
-    gltf.asset.extras = motion.story(recording)
-    gltf.buffers.append(pygltflib.Buffer(byteLength=len(buffer.data)))
-    gltf.set_binary_blob(bytes(buffer.data))
-    return b"".join(gltf.save_to_bytes())
+    _add_mesh(gltf, library, buffer, rest)
+    clock = buffer.add((motion.times_s - start_s).astype(np.float32), "SCALAR", limits=True)
+    places = buffer.add(motion.root_position.astype(np.float32), "VEC3")
+    _add_channel(library, animation, clock, first, "translation", places)
+    for joint, bone in enumerate(BONE_NAMES):
+        if bone:
+            turns = buffer.add(_quaternions(motion.local[:, joint]), "VEC4")
+            _add_channel(library, animation, clock, first + joint, "rotation", turns)
+    return first + joints + 1
+
+
+def _add_channel(
+    library: Any, animation: Any, clock: int, node: int, path: str, values: int, how: str = "LINEAR"
+) -> None:
+    animation.samplers.append(library.AnimationSampler(input=clock, output=values, interpolation=how))
+    target = library.AnimationChannelTarget(node=node, path=path)
+    animation.channels.append(library.AnimationChannel(sampler=len(animation.samplers) - 1, target=target))
+
+
+def _add_presence(
+    library: Any, buffer: _Buffer, animation: Any, node: int, motion: Motion, recording: Recording
+) -> None:
+    """Size 0 before the person's first and after the last frame."""
+    first_s, step = float(recording.times_s[0]), 1 / motion.fps
+    come, gone = float(motion.times_s[0]) - first_s, float(motion.times_s[-1]) - first_s + step
+    keys = [(0.0, 0.0), (come, 1.0)] if come > step / 2 else [(0.0, 1.0)]
+    keys += [(gone, 0.0)] if gone < float(recording.times_s[-1]) - first_s + step / 2 else []
+    if len(keys) > 1:
+        times = buffer.add(np.array([key[:1] for key in keys], np.float32), "SCALAR", limits=True)
+        sizes = buffer.add(np.array([[size] * 3 for _, size in keys], np.float32), "VEC3")
+        _add_channel(library, animation, times, node, "scale", sizes, "STEP")
+
+
+def _add_camera(gltf: Any, library: Any, recording: Recording) -> int:
+    """The camera where it stood; glTF's looks along -z with y up, as ours does in y-up axes."""
+    camera = recording.header.camera
+    width, height = (max(int(side), 1) for side in camera.size_px)
+    fx, fy = camera.matrix_px[0, 0], camera.matrix_px[1, 1]
+    lens = library.Perspective(
+        yfov=float(2 * np.arctan(height / 2 / fy)), aspectRatio=float(width * fy / (height * fx)), znear=0.01
+    )
+    gltf.cameras.append(library.Camera(name="Camera", type="perspective", perspective=lens))
+    gltf.cameras[-1].extras = {
+        "size_px": [width, height],
+        "matrix_px": camera.matrix_px.tolist(),
+        "distortion": camera.distortion.tolist(),
+        "estimated": camera.estimated,
+    }
+    pose = recording.header.camera_pose
+    turn = Y_UP @ matrix_from_quaternion(np.array(pose.rotation)) @ Y_UP.T
+    node = library.Node(name="Camera", camera=0, translation=turned(np.array(pose.position_m), Y_UP).tolist())
+    node.rotation = Rotation.from_matrix(turn).as_quat().tolist()
+    gltf.nodes.append(node)
+    return len(gltf.nodes) - 1
 
 
 def _end_name(joint: str) -> str:
@@ -118,23 +226,6 @@ def _quaternions(matrices: F64) -> np.ndarray:
     quaternions = Rotation.from_matrix(matrices).as_quat()
     flips = np.cumsum(np.concatenate([[0], (quaternions[1:] * quaternions[:-1]).sum(1) < 0])) % 2
     return np.where(flips[:, None] == 1, -quaternions, quaternions).astype(np.float32)
-
-
-def _add_animation(gltf: Any, library: Any, buffer: _Buffer, motion: Motion) -> None:
-    times = (np.arange(len(motion)) / motion.fps).astype(np.float32)
-    clock = buffer.add(times, "SCALAR", limits=True)
-    animation = library.Animation(name=f"person_{motion.person_id}")
-
-    def channel(node: int, path: str, accessor: int) -> None:
-        animation.samplers.append(library.AnimationSampler(input=clock, output=accessor, interpolation="LINEAR"))
-        target = library.AnimationChannelTarget(node=node, path=path)
-        animation.channels.append(library.AnimationChannel(sampler=len(animation.samplers) - 1, target=target))
-
-    channel(0, "translation", buffer.add(motion.root_position.astype(np.float32), "VEC3"))
-    for joint, bone in enumerate(BONE_NAMES):
-        if bone:
-            channel(joint, "rotation", buffer.add(_quaternions(motion.local[:, joint]), "VEC4"))
-    gltf.animations.append(animation)
 
 
 def _add_mesh(gltf: Any, library: Any, buffer: _Buffer, rest: F64) -> None:
@@ -163,8 +254,6 @@ def _add_mesh(gltf: Any, library: Any, buffer: _Buffer, rest: F64) -> None:
         JOINTS_0=buffer.add(joints, "VEC4", target=_ARRAY_BUFFER),
         WEIGHTS_0=buffer.add(weights, "VEC4", target=_ARRAY_BUFFER),
     )
-    look = library.PbrMetallicRoughness(baseColorFactor=[1.0, 1.0, 1.0, 1.0], metallicFactor=0.0, roughnessFactor=0.8)
-    gltf.materials.append(library.Material(name="sides", pbrMetallicRoughness=look, doubleSided=True))
     gltf.meshes.append(
         library.Mesh(name="StickFigure", primitives=[library.Primitive(attributes=attributes, material=0)])
     )

@@ -18,6 +18,12 @@ from xnect.structures import Camera
 FORMAT = "xnect-poses"
 VERSION = 1
 UNITS = {"length": "m", "angle": "rad", "time": "s"}
+_AXES = {
+    True: "camera space: x right, y down, z forward",
+    False: "level: x right, y down, z forward, the floor at y = 0; the camera stands at camera_pose",
+}
+#: How far a rotation's quaternion may be from length 1.
+_UNIT = 0.009
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,19 @@ class SourceInfo:
     sha256: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CameraPose:
+    """Where the camera stands in the axes of the 3D data; not in their origin once a floor was made level.
+
+    Attributes:
+        position_m: Place (3) [m].
+        rotation: Unit quaternion w, x, y, z: turns the camera's axes (x right, y down, z forward) into the data's.
+    """
+
+    position_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    rotation: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordingHeader:
     """The first line of ``poses.jsonl``.
@@ -53,6 +72,8 @@ class RecordingHeader:
         angles: Names of the joint angles, in the order of ``Person.angles``.
         bones: Names of the skeleton's joints, in the order of ``Person.offsets``; empty = unknown.
         bone_parents: Parent of each of them, -1 = root.
+        camera_pose: Where the camera stands.
+        drop_inferred: Tables and marker files leave out what no image evidence backs; a wish, not stored.
     """
 
     camera: Camera
@@ -64,6 +85,8 @@ class RecordingHeader:
     angles: tuple[str, ...] = SKELETON.angle_names
     bones: tuple[str, ...] = SKELETON.joint_names
     bone_parents: tuple[int, ...] = tuple(SKELETON.parents.tolist())
+    camera_pose: CameraPose = CameraPose()
+    drop_inferred: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fps) and 0 < self.fps <= 10_000):
@@ -86,7 +109,12 @@ def header_of_run(
         mirror: Whether they were flipped as they were read.
     """
     settings = to_dict(config)
-    for table, key in (("network", "weights"), ("camera", "calibration")):
+    for table, key in (
+        ("network", "weights"),
+        ("network", "detector"),
+        ("network", "boxes"),
+        ("camera", "calibration"),
+    ):
         if key in settings[table]:
             settings[table][key] = public_name(settings[table][key])  # no full paths in what users pass on
     program: dict[str, Any] = {"name": "xnect", "version": version, "settings": settings}
@@ -152,7 +180,7 @@ def header_to_json(header: RecordingHeader) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "units": dict(UNITS),
-        "axes": "camera space: x right, y down, z forward; pixels: x right, y down, centres at integers",
+        "axes": f"{_AXES[header.camera_pose == CameraPose()]}; pixels: x right, y down, centres at integers",
         "joints_2d": list(JOINTS_2D),
         "joints_3d": list(JOINTS_3D),
         "angles": list(header.angles),
@@ -169,6 +197,9 @@ def header_to_json(header: RecordingHeader) -> dict[str, Any]:
         "filtered": header.filtered,
         "formats": list(header.formats),
     }
+    if header.camera_pose != CameraPose():
+        pose = header.camera_pose
+        out["camera_pose"] = {"position": list(pose.position_m), "rotation": list(pose.rotation)}
     if header.bones:
         out["skeleton"] = {"bones": list(header.bones), "parents": list(header.bone_parents)}
     return out
@@ -207,7 +238,21 @@ def header_from_json(data: Any) -> RecordingHeader:
         angles=_names(data.get("angles"), "angles"),
         bones=bones,
         bone_parents=parents,
+        camera_pose=_pose(data.get("camera_pose")),
     )
+
+
+def _pose(value: Any) -> CameraPose:
+    if value is None:
+        return CameraPose()
+    given: dict[str, Any] = value if isinstance(value, dict) else {}
+    position: Any = given.get("position")
+    rotation: Any = given.get("rotation")
+    if not _is_numbers(position, 3) or not _is_numbers(rotation, 4) or abs(math.hypot(*rotation) - 1) > _UNIT:
+        raise FormatError("header: camera_pose must have a position (3 numbers) and a rotation (unit quaternion)")
+    x, y, z = map(float, position)
+    a, b, c, d = map(float, rotation)
+    return CameraPose((x, y, z), (a, b, c, d))
 
 
 def _names(value: Any, key: str) -> tuple[str, ...]:

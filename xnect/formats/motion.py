@@ -13,6 +13,7 @@ from xnect.formats.axes import Y_UP, turned
 from xnect.formats.header import public_name
 from xnect.formats.recording import Recording
 from xnect.geometry import matrix_from_quaternion
+from xnect.skeleton.joints import JOINTS_3D
 from xnect.skeleton.kinematics import SKELETON
 from xnect.structures import F32, F64, I64, Bool
 
@@ -69,6 +70,7 @@ class Motion:
             "filled_frames": int(self.absent.sum()),
             "gaps_s": np.round(self.gaps, 6).tolist(),
             "filtered": recording.header.filtered,
+            "inferred_share": dict(zip(JOINTS_3D, np.round(self.inferred.mean(0), 3).tolist(), strict=True)),
         }
 
 

@@ -35,11 +35,12 @@ _TO_2D, _FROM_2D = _places(JOINTS_2D)
 _TO_3D, _FROM_3D = _places(JOINTS_3D)
 
 
-def body_25(people: People) -> tuple[F64, F64]:
+def body_25(people: People, drop_inferred: bool = False) -> tuple[F64, F64]:
     """BODY_25 keypoints: x, y, confidence (N, 25, 3) [px] and x, y, z, confidence (N, 25, 4) [m, camera space].
 
     Joints that are not seen are 0, 0, 0; in 3D inferred joints keep their place and have confidence 0. The middle of the
     hips is as sure as the less sure hip; eyes, ears, heels and small toes are never known, the nose in 2D only.
+    ``drop_inferred``: inferred joints are 0, 0, 0, 0.
     """
     count = len(people)
     flat = np.zeros((count, 25, 3))
@@ -52,12 +53,14 @@ def body_25(people: People) -> tuple[F64, F64]:
     space = np.zeros((count, 25, 4))
     space[:, _TO_3D, :3] = people.joints_3d[:, _FROM_3D]
     space[:, _TO_3D, 3] = np.clip(confidence_3d(people)[:, _FROM_3D], 0, 1)
+    if drop_inferred:
+        space[:, _TO_3D] *= ~people.inferred[:, _FROM_3D, None]
     return flat, space
 
 
-def frame_json(people: People) -> dict[str, Any]:
+def frame_json(people: People, drop_inferred: bool = False) -> dict[str, Any]:
     """The content of one frame's file."""
-    flat, space = body_25(people)
+    flat, space = body_25(people, drop_inferred)
     pixels, shares = rounded(flat[..., :2], DECIMALS_PX), rounded(flat[..., 2], DECIMALS_SHARE)
     metres, shares_3d = rounded(space[..., :3], DECIMALS_M), rounded(space[..., 3], DECIMALS_SHARE)
     persons = [
@@ -81,14 +84,16 @@ class OpenPoseWriter:
     """Writes one file a frame into the folder ``openpose``, also where nobody is seen."""
 
     def __init__(self, directory: Path, header: RecordingHeader) -> None:
-        self._folder = directory / FOLDER
+        self._folder, self._drop = directory / FOLDER, header.drop_inferred
         self._folder.mkdir(exist_ok=True)
         self._stem = re.sub(r"[^\w.-]+", "_", Path(public_name(header.source.name)).stem) or "frame"
 
     def write(self, record: FrameRecord) -> None:
         """Write the frame's file."""
         name = f"{self._stem}_{record.result.index:012d}_keypoints.json"
-        (self._folder / name).write_text(json.dumps(frame_json(record.people), separators=(",", ":"), allow_nan=False))
+        (self._folder / name).write_text(
+            json.dumps(frame_json(record.people, self._drop), separators=(",", ":"), allow_nan=False)
+        )
 
     def close(self) -> None:
         """Nothing is open between frames."""

@@ -93,6 +93,26 @@ class LogReader:
                 self.inner, self.whole_end = self.skipped, line.endswith(b"\n")
         self._need_header()
 
+    def check(self, file: BinaryIO) -> Iterator[str]:
+        """Everything that is wrong, one text a line of the file; nothing after a header that cannot be used."""
+        for number, line in self._lines(file, tolerant=True):
+            try:
+                self._line(line)
+            except (FormatError, ValueError) as error:
+                what = str(error) if isinstance(error, FormatError) else f"not JSON ({_short(error)})"
+                yield f"{self._name}, line {number}: {what}"
+                if self.header is None:
+                    return
+        if self.skipped:
+            yield f"{self._name}: {self.skipped} lines longer than {MAX_LINE >> 20} MB"
+        if self.header is None:
+            yield f"{self._name} is empty; expected a header and one line a frame"
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Frames and rows of people that were good so far."""
+        return len(self._frames), len(self._ids)
+
     def _lines(self, file: BinaryIO, tolerant: bool = False) -> Iterator[tuple[int, bytes]]:
         number = 0
         while line := file.readline(MAX_LINE + 1):

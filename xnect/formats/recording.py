@@ -73,15 +73,21 @@ class Recording:
         """Frame by frame, as the pipeline gave them (timings are not kept)."""
         return (record.result for record in self.records())
 
-    def table(self) -> dict[str, np.ndarray]:
-        """Long form, one row a frame, person and joint (columns: see docs/formats.md)."""
-        return long_table(self.frames[self.row_frame], self.times_s[self.row_frame], self.people, self.header.filtered)
+    def table(self, drop_inferred: bool = False) -> dict[str, np.ndarray]:
+        """Long form, one row a frame, person and joint (columns: see docs/formats.md).
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """The long form as a data frame; raises ImportError without pandas."""
+        Args:
+            drop_inferred: NaN in place of joints that no image evidence backs.
+        """
+        drop = drop_inferred or self.header.drop_inferred
+        frames, times_s = self.frames[self.row_frame], self.times_s[self.row_frame]
+        return long_table(frames, times_s, self.people, self.header.filtered, drop)
+
+    def to_pandas(self, drop_inferred: bool = False) -> pandas.DataFrame:
+        """The long form as a data frame (``drop_inferred`` as in ``table``); raises ImportError without pandas."""
         import pandas
 
-        table = self.table()
+        table = self.table(drop_inferred)
         for name in ("joint",):
             table[name] = pandas.Categorical(table[name], categories=list(dict.fromkeys(table[name].tolist())))
         return pandas.DataFrame(table)
@@ -116,6 +122,41 @@ def _recording(reader: LogReader) -> Recording:
     assert reader.header is not None
     frames, times_s, row_frame = reader.clock()
     return Recording(reader.header, frames, times_s, row_frame, reader.people(), reader.cameras, reader.torn)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Check:
+    """What ``validate`` found.
+
+    Attributes:
+        problems: One text a bad line, with its number; empty = all is well.
+        more: How many further ones there are.
+        frames: Good frames.
+        rows: Good rows of people.
+    """
+
+    problems: tuple[str, ...]
+    more: int
+    frames: int
+    rows: int
+
+
+def validate(path: str | Path, most: int = 20) -> Check:
+    """Check a ``poses.jsonl`` (or the folder it lies in) line by line against version 1 of the format.
+
+    Stricter than the JSON schema that ships: ascending frames, equal lengths, unit quaternions as well.
+
+    Args:
+        path: The file or folder.
+        most: Problems to tell.
+
+    Raises:
+        FormatError: The file cannot be read at all.
+    """
+    path = Path(path)
+    found: list[str] = []
+    reader = _read(path / "poses.jsonl" if path.is_dir() else path, lambda r, file: found.extend(r.check(file)))
+    return Check(tuple(found[:most]), max(len(found) - most, 0), *reader.rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -98,6 +98,12 @@ def _glb(recording: Recording, directory: Path) -> list[Path]:
     return write_glb(recording, directory)
 
 
+def _scene(recording: Recording, directory: Path) -> list[Path]:
+    from xnect.formats.glb import write_scene
+
+    return write_scene(recording, directory)
+
+
 _TABLE = (
     Format("jsonl", ("poses.jsonl",), ".jsonl", live=_jsonl),
     Format("overlay", ("overlay.mp4", "overlay.mkv"), live=_overlay),
@@ -110,6 +116,7 @@ _TABLE = (
     Format("c3d", ("poses.c3d",), ".c3d", export=_c3d),
     Format("trc", ("poses.trc", "poses_person_*.trc", "poses.trc.json"), ".trc", export=_trc),
     Format("glb", ("person_*.glb",), ".glb", export=_glb),
+    Format("scene", ("scene.glb",), ".glb", export=_scene),
 )
 FORMATS: dict[str, Format] = {f.name: f for f in _TABLE}
 

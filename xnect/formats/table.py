@@ -15,7 +15,9 @@ COLUMNS = ("frame", "time_s", "person", "joint", "x", "y", "z", "conf", "inferre
 _NAMES_2D = np.arange(1, len(JOINTS_2D))  # all but the nose stand where a 3D joint does
 
 
-def long_table(frame: I64, time_s: F64, people: People, filtered: bool) -> dict[str, np.ndarray]:
+def long_table(
+    frame: I64, time_s: F64, people: People, filtered: bool, drop_inferred: bool = False
+) -> dict[str, np.ndarray]:
     """Columns of the long form.
 
     ``x, y, z`` are metres in camera space (NaN for the nose, which has no 3D joint), ``x_px, y_px`` pixels (NaN where
@@ -26,10 +28,13 @@ def long_table(frame: I64, time_s: F64, people: People, filtered: bool) -> dict[
         time_s: Its time (N,) [s].
         people: N rows.
         filtered: Whether the numbers went through the smoothing filters.
+        drop_inferred: ``x, y, z`` are NaN where no image evidence backs the joint.
     """
     count, joints = len(people), len(TABLE_JOINTS)
     space = np.full((count, joints, 3), np.nan)
     space[:, :21] = np.round(people.joints_3d.astype(np.float64), DECIMALS_M) + 0.0
+    if drop_inferred:
+        space[:, :21][people.inferred] = np.nan
     pixels = np.full((count, joints, 2), np.nan)
     seen = people.confidence_2d > 0
     flat = np.where(seen[..., None], np.round(people.joints_2d.astype(np.float64), DECIMALS_PX) + 0.0, np.nan)

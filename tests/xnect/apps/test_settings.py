@@ -37,6 +37,8 @@ SAMPLES = {
     "device": ("cuda:1", "cuda:1"),
     "precision": ("bf16", "bf16"),
     "weights": ("w.safetensors", "w.safetensors"),
+    "detector": ("rtmo.onnx", "rtmo.onnx"),
+    "boxes": ("yolox.onnx", "yolox.onnx"),
     "input-size": ("384x256", (384, 256)),
     "max-people": ("3", 3),
     "threads": ("2", 2),

@@ -128,3 +128,99 @@ def test_quaternions_are_units_without_jumps(written):
             values = reader.array(reader.gltf.animations[0].samplers[channel.sampler].output)
             np.testing.assert_allclose(np.linalg.norm(values, axis=1), 1, atol=1e-5)
             assert ((values[1:] * values[:-1]).sum(1) > 0).all()
+
+
+@pytest.fixture
+def scene(tmp_path, header, make_frames):
+    """Person 1 is there from frame 0 to 7, person 2 from 3 to 9 of 12; the floor was made level."""
+    with open_writers(tmp_path, ["scene"], header) as writers:
+        present = {1: range(8), 2: range(3, 10)}
+        for frame, result in make_frames(12, ids=lambda i: [k for k, span in present.items() if i in span]):
+            writers.write(frame, result)
+    return tmp_path, load(tmp_path)
+
+
+def played(reader, time_s):
+    """World matrices by node, everything interpolated at a time: the player that the standard describes."""
+    nodes, moves, turns, sizes = reader.gltf.nodes, {}, {}, {}
+    (animation,) = reader.gltf.animations
+    for channel in animation.channels:
+        sampler = animation.samplers[channel.sampler]
+        times, values = reader.array(sampler.input)[:, 0], reader.array(sampler.output)
+        if sampler.interpolation == "STEP":
+            value = values[max(np.searchsorted(times, time_s + 1e-6, "right") - 1, 0)]
+        else:
+            value = np.array([np.interp(time_s, times, column) for column in values.T])
+        {"translation": moves, "rotation": turns, "scale": sizes}[channel.target.path][channel.target.node] = value
+    out = {}
+
+    def walk(index, above):
+        local = np.eye(4)
+        turn = turns.get(index, nodes[index].rotation or [0, 0, 0, 1])
+        local[:3, :3] = Rotation.from_quat(turn).as_matrix() * sizes.get(index, np.ones(3))
+        local[:3, 3] = moves.get(index, nodes[index].translation or [0, 0, 0])
+        out[index] = above @ local
+        for child in nodes[index].children or []:
+            walk(child, out[index])
+
+    for index in reader.gltf.scenes[0].nodes:
+        walk(index, np.eye(4))
+    return out
+
+
+def test_everyone_on_one_clock(scene):
+    folder, recording = scene
+    reader = Reader(folder / "scene.glb")
+    assert [n.name for n in reader.gltf.nodes if n.name.startswith("person_")] == ["person_1", "person_2"]
+    assert len(reader.gltf.skins) == len(reader.gltf.meshes) == 2
+    for number, skin in enumerate(reader.gltf.skins):
+        names = {reader.gltf.nodes[j].name: j for j in skin.joints}
+        people = recording.person(number + 1)
+        for row, frame in enumerate(people.row_frame.tolist()):
+            world = played(reader, frame / 25)
+            for joint, bone in BONES.items():
+                want = people.people.joints_3d[row, JOINTS_3D.index(joint)] * (1, -1, -1)
+                np.testing.assert_allclose(world[names[bone]][:3, 3], want, atol=0.001, err_msg=f"{frame} {bone}")
+        root = next(i for i, n in enumerate(reader.gltf.nodes) if n.name == f"person_{number + 1}")
+        there = [np.abs(played(reader, f / 25)[root][:3, :3]).max() > 0.5 for f in range(12)]
+        assert np.flatnonzero(there).tolist() == people.row_frame.tolist()
+
+
+def test_the_camera_sees_in_the_scene_what_it_saw(scene):
+    folder, recording = scene
+    reader = Reader(folder / "scene.glb")
+    lens = reader.gltf.cameras[0].perspective
+    node = next(i for i, n in enumerate(reader.gltf.nodes) if n.name == "Camera")
+    assert reader.gltf.nodes[node].camera == 0
+    view = np.linalg.inv(played(reader, 0)[node])
+    point = recording.people.joints_3d[0, 14] * (1, -1, -1)
+    x, y, z = (view @ [*point, 1])[:3]
+    up = 1 / np.tan(lens.yfov / 2)  # OpenGL: what the lens sees lies within -1 to 1
+    across, above = x * up / lens.aspectRatio / -z, y * up / -z
+    width, height = recording.header.camera.size_px
+    seen = (recording.header.camera.matrix_px @ recording.people.joints_3d[0, 14].astype(float))[:2]
+    pixel = seen / recording.people.joints_3d[0, 14, 2]
+    assert pixel == pytest.approx([(across + 1) / 2 * width - 0.5, (1 - above) / 2 * height - 0.5], abs=0.1)
+
+
+def test_a_moved_camera_and_an_empty_scene(tmp_path, scene):
+    import dataclasses
+
+    from xnect.formats.glb import write_scene
+    from xnect.formats.header import CameraPose
+
+    _, recording = scene
+    turn = Rotation.from_euler("x", 20, degrees=True)
+    x, y, z, w = turn.as_quat()
+    header = dataclasses.replace(recording.header, camera_pose=CameraPose((0.0, -1.4, 0.2), (w, x, y, z)))
+    (path,) = write_scene(dataclasses.replace(recording, header=header), tmp_path)
+    reader = Reader(path)
+    node = next(n for n in reader.gltf.nodes if n.name == "Camera")
+    assert node.translation == pytest.approx([0, 1.4, -0.2])
+    # It looks where it looked: forward is z of the camera's axes, -z of glTF's.
+    forward = Rotation.from_quat(node.rotation).apply([0, 0, -1])
+    assert forward == pytest.approx(turn.apply([0, 0, 1]) * (1, -1, -1))
+    nobody = recording.people.take(slice(0, 0))
+    empty = dataclasses.replace(recording, people=nobody, row_frame=recording.row_frame[:0])
+    (path,) = write_scene(empty, tmp_path)
+    assert Reader(path).gltf.cameras

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xnect.errors import FormatError
-from xnect.formats.recording import load
+from xnect.formats.recording import load, validate
 from xnect.formats.writer import open_writers
 from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D
 
@@ -286,3 +286,44 @@ def test_any_flipped_bytes_load_or_give_one_clear_line(log, data):
     if isinstance(recording, str):
         return
     assert recording.people.finite().all()
+
+
+def test_validate_tells_every_bad_line(log, capsys):
+    from xnect.apps.main import main
+
+    assert validate(log.parent) == validate(log) or validate(log).problems == ()
+    assert (validate(log).frames, validate(log).rows) == (5, 8)
+    assert main(["validate", str(log)]) == 0
+    assert "good, 5 frames, 8 people" in capsys.readouterr().out
+    lines = log.read_text().splitlines()
+    wrong = json.loads(lines[4])
+    wrong["people"][0]["root"]["rotation"] = [2, 0, 0, 0]
+    log.write_text("\n".join([*lines[:2], "{", lines[3], json.dumps(wrong), lines[5][:100]]) + "\n")
+    found = validate(log)
+    assert [p.split(":")[0].rsplit(" ", 1)[1] for p in found.problems] == ["3", "5", "6"]
+    assert found.frames == 2
+    assert validate(log, most=1).more == 2
+    assert main(["validate", str(log)]) == 1
+    assert "line 5: " in capsys.readouterr().err
+    for text, what in (("", "is empty"), ("{}\n{}\n", "line 1: not a pose recording")):
+        log.write_text(text)
+        assert [what in p for p in validate(log).problems] == [True]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(0, 3000), place=st.integers(0, 10**6), byte=st.integers(0, 255))
+def test_validate_and_load_agree_on_damage(log, cut, place, byte):
+    """Whatever is broken: no crash, and what is called good can be loaded."""
+    whole = log.read_bytes()
+    data = bytearray(whole[: max(len(whole) - cut, 1)])
+    data[place % len(data)] = byte
+    broken = log.with_name("broken.jsonl")
+    broken.write_bytes(bytes(data))
+    check = validate(broken)
+    try:
+        recording = load(broken)
+    except FormatError:
+        assert check.problems
+    else:
+        assert len(recording) == check.frames
+        assert bool(check.problems) == bool(recording.torn_lines)

@@ -75,3 +75,47 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, header, make_fra
     with pytest.raises(OutputError, match="pip install"):
         writers.close()
     assert len(load(tmp_path)) == 1
+
+
+def test_inferred_joints_can_be_left_out(tmp_path, header, make_frames):
+    """Tables, C3D and OpenPose JSON lose exactly the inferred joints; formats without room for that refuse."""
+    import json
+
+    import ezc3d
+    import pandas
+
+    from xnect.errors import OutputError
+    from xnect.formats.convert import convert
+    from xnect.formats.markers import MARKERS
+    from xnect.formats.recording import load
+    from xnect.formats.writer import open_writers
+    from xnect.skeleton.joints import JOINTS_3D
+
+    with open_writers(tmp_path / "run", [], header) as writers:
+        for frame, result in make_frames(5):
+            writers.write(frame, result)
+    recording = load(tmp_path / "run")
+    inferred = {JOINTS_3D[j] for j in np.flatnonzero(recording.people.inferred[0])}
+    assert len(inferred) == 4
+    (path,) = convert(tmp_path / "run", tmp_path / "a.csv", drop_inferred=True)
+    (other,) = convert(tmp_path / "run", tmp_path / "a.parquet", drop_inferred=True)
+    for table in (
+        pandas.read_csv(path, comment="#"),
+        pandas.read_parquet(other),
+        recording.to_pandas(drop_inferred=True),
+    ):
+        table = table[table.joint != "nose"]
+        assert set(table.joint[table.x.isna()]) == inferred
+        assert (table.x.isna() == table.inferred.astype(bool)).all()
+        assert table.conf.notna().all()
+    assert recording.to_pandas().query("joint != 'nose'").x.notna().all()
+    (path,) = convert(tmp_path / "run", tmp_path / "a.c3d", drop_inferred=True)
+    residual = ezc3d.c3d(str(path))["data"]["meta_points"]["residuals"][0]
+    labels = [JOINTS_3D[k % 21] for k in range(2 * len(MARKERS))]
+    assert {labels[k] for k in np.flatnonzero((residual < 0).any(1))} == inferred
+    made = convert(tmp_path / "run", tmp_path / "folder", "openpose", drop_inferred=True)
+    person = json.loads(made[0].read_text())["people"][0]
+    toes = np.array(person["pose_keypoints_3d"]).reshape(25, 4)[[19, 22]]
+    assert (toes == 0).all()
+    with pytest.raises(OutputError, match="no room for missing joints"):
+        convert(tmp_path / "run", tmp_path / "a.trc", drop_inferred=True)
