@@ -33,6 +33,9 @@ class NetworkConfig:
         weights: Weights file, None = the one that ships.
         input_size: Width and height [px], multiples of 16; the frame's shape is kept at this area.
         threads: CPU threads, 0 = all.
+        executor: "auto", "openvino" or "torch".
+        mode: "latency" (all threads on one picture), "throughput" (several pictures at once) or "auto": throughput for
+            files, latency for all that is live.
     """
 
     device: str = "auto"
@@ -40,6 +43,8 @@ class NetworkConfig:
     weights: str | None = None
     input_size: tuple[int, int] = (512, 320)
     threads: int = 0
+    executor: str = "auto"
+    mode: str = "auto"
 
     def __post_init__(self) -> None:
         w, h = self.input_size
@@ -55,6 +60,8 @@ class NetworkConfig:
             f"unknown device {device!r}: auto, cpu, cuda or cuda:N",
         )
         _check(self.threads >= 0, "threads must be 0 (all) or more")
+        _check(self.executor in ("auto", "openvino", "torch"), f"unknown executor {self.executor!r}")
+        _check(self.mode in ("auto", "latency", "throughput"), f"unknown mode {self.mode!r}")
 
 
 @dataclass(frozen=True, slots=True)

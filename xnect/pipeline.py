@@ -268,7 +268,7 @@ def _since(clock: float) -> tuple[float, float]:
 
 
 def _own_stage_one(config: PipelineConfig) -> StageOne:
-    from xnect.stages.network import load_network  # torch takes seconds to import
+    from xnect.stages.executors.choose import load_network
 
     network = load_network(None, config.network)
     return StageOne(network, config.detection, network.description)
