@@ -36,6 +36,8 @@ class NetworkConfig:
         executor: "auto", "openvino" or "torch".
         mode: "latency" (all threads on one picture), "throughput" (several pictures at once) or "auto": throughput for
             files, latency for all that is live.
+        target_fps: The input size shrinks, down to half of each side, so that a frame takes no longer than this rate
+            allows; None = it stays [Hz].
     """
 
     device: str = "auto"
@@ -45,6 +47,7 @@ class NetworkConfig:
     threads: int = 0
     executor: str = "auto"
     mode: str = "auto"
+    target_fps: float | None = None
 
     def __post_init__(self) -> None:
         w, h = self.input_size
@@ -62,6 +65,9 @@ class NetworkConfig:
         _check(self.threads >= 0, "threads must be 0 (all) or more")
         _check(self.executor in ("auto", "openvino", "torch"), f"unknown executor {self.executor!r}")
         _check(self.mode in ("auto", "latency", "throughput"), f"unknown mode {self.mode!r}")
+        _check(
+            self.target_fps is None or 1 <= self.target_fps <= 240, f"target fps {self.target_fps}: 1 to 240 expected"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +331,13 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """One run of the program: source, pipeline, output, streams, log."""
+    """One run of the program: source, pipeline, output, streams, log.
+
+    Attributes:
+        source, pipeline, output, stream, log: As their own types say.
+        seed: For all that is drawn by chance.
+        ray: Videos are shared out by this Ray cluster's address, "local" = one on this machine, None = no Ray.
+    """
 
     source: SourceConfig = field(default_factory=SourceConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
@@ -333,6 +345,7 @@ class RunConfig:
     stream: StreamConfig = field(default_factory=StreamConfig)
     log: LogConfig = field(default_factory=LogConfig)
     seed: int = 0
+    ray: str | None = None
 
     def __post_init__(self) -> None:
         _check(0 <= self.seed < 2**32, f"seed {self.seed}: 0 to {2**32 - 1} expected")

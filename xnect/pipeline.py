@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +13,7 @@ import numpy as np
 from xnect.config import CameraConfig, DetectionConfig, FitConfig, NetworkConfig, PipelineConfig
 from xnect.errors import ShapeError, XnectError
 from xnect.geometry import camera_from_fov, scaled
+from xnect.stages.adaptive import SizeControl
 from xnect.stages.association import associate
 from xnect.stages.fit import SkeletonFitter
 from xnect.stages.lifting import Lifter
@@ -61,12 +63,36 @@ class StageOne:
 
     def __call__(self, image_bgr: U8) -> Detections:
         """People of one picture."""
-        start = time.perf_counter()
-        self.last_maps = self.network(image_bgr)
-        middle = time.perf_counter()
-        people = associate(self.last_maps, self.config)
-        self.timings_ms = {"network": (middle - start) * 1e3, "association": (time.perf_counter() - middle) * 1e3}
+        people, self.last_maps, self.timings_ms = self.detect(image_bgr)
         return people
+
+    def detect(self, image_bgr: U8) -> tuple[Detections, PoseMaps, dict[str, float]]:
+        """People, maps and times of one picture; nothing is remembered, so several threads may call at once."""
+        start = time.perf_counter()
+        maps = self.network(image_bgr)
+        middle = time.perf_counter()
+        people = associate(maps, self.config)
+        end = time.perf_counter()
+        return people, maps, {"network": (middle - start) * 1e3, "association": (end - middle) * 1e3}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the first half of the pipeline found in one frame, for the second half.
+
+    Attributes:
+        frame: The frame.
+        people: People in 2D.
+        maps: Stage I's maps, None with a foreign detector.
+        timings_ms: Times of the first half [ms].
+        spent_ms: All of it [ms].
+    """
+
+    frame: Frame
+    people: Detections
+    maps: PoseMaps | None
+    timings_ms: dict[str, float]
+    spent_ms: float
 
 
 class MotionCapture:
@@ -132,6 +158,7 @@ class MotionCapture:
 
     def _apply(self, config: PipelineConfig) -> None:
         self.config = config
+        self._size_control = SizeControl.of(config.network)
         self._tracker = Tracker(config.tracking)
         self._fitter = SkeletonFitter(config.fit, config.filters)
         if isinstance(self._detector, StageOne):
@@ -194,6 +221,52 @@ class MotionCapture:
         """Measure everybody's bone lengths anew from the next frames."""
         self._fitter.rescale()
 
+    @property
+    def detectors_at_once(self) -> int:
+        """So many threads may be in ``detect`` at once; one with a foreign detector, which may remember frames."""
+        return int(getattr(self._detector.network, "streams", 1)) if isinstance(self._detector, StageOne) else 1
+
+    def detect(self, frame: Frame) -> Seen:
+        """The first half: 2D joints of one frame. ``complete`` must get the results in the order of the frames.
+
+        Raises:
+            ShapeError, XnectError: As ``__call__``.
+        """
+        _check(frame)
+        start = time.perf_counter()
+        maps = None
+        if isinstance(self._detector, StageOne):
+            if self._size_control is not None:
+                self._size_control.prepare(self._detector.network, frame.size_px)
+            people, maps, timings = self._detector.detect(frame.image_bgr)
+        else:
+            people = self._detector(frame.image_bgr)
+            spent = (time.perf_counter() - start) * 1e3
+            timings = dict(getattr(self._detector, "timings_ms", {})) or {"detection": spent}
+        return Seen(frame, people, maps, timings, (time.perf_counter() - start) * 1e3)
+
+    def complete(self, seen: Seen) -> FrameResult:
+        """The second half: 3D, identity and skeleton of the people that ``detect`` found."""
+        start = clock = time.perf_counter()
+        frame, people, timings = seen.frame, seen.people, dict(seen.timings_ms)
+        camera = self._camera_for(frame.size_px)
+        if self.config.static_images:
+            self._tracker.reset()
+            self._fitter.reset()
+        poses = self._lifter(people, camera)
+        timings["lifting"], clock = _since(clock)
+        tracks = self._tracker(people, poses, frame.image_bgr, frame.timestamp_s)
+        timings["identity"], clock = _since(clock)
+        bodies = self._fitter(tracks, people, poses, camera, frame.timestamp_s)
+        timings["fit"], clock = _since(clock)
+        timings["total"] = seen.spent_ms + (clock - start) * 1e3
+        self._index = frame.index
+        if isinstance(self._detector, StageOne):
+            self._detector.last_maps, self._detector.timings_ms = seen.maps, seen.timings_ms
+            if self._size_control is not None:
+                self._size_control.after_frame(self._detector.network, timings["total"] / 1e3)
+        return FrameResult(frame.index, frame.timestamp_s, as_people(tracks, people, bodies), timings, camera)
+
     def __call__(self, frame: Frame | U8, timestamp: float | None = None) -> FrameResult:
         """Find everybody in one frame.
 
@@ -205,34 +278,13 @@ class MotionCapture:
             ShapeError: Not such a picture, or an empty one.
             XnectError: The time is not a finite number.
         """
-        frame = self._as_frame(frame, timestamp)
-        start = time.perf_counter()
-        camera = self._camera_for(frame.size_px)
-        if self.config.static_images:
-            self._tracker.reset()
-            self._fitter.reset()
-        people = self._detector(frame.image_bgr)
-        timings = dict(getattr(self._detector, "timings_ms", {})) or {"detection": (time.perf_counter() - start) * 1e3}
-        clock = time.perf_counter()
-        poses = self._lifter(people, camera)
-        timings["lifting"], clock = _since(clock)
-        tracks = self._tracker(people, poses, frame.image_bgr, frame.timestamp_s)
-        timings["identity"], clock = _since(clock)
-        bodies = self._fitter(tracks, people, poses, camera, frame.timestamp_s)
-        timings["fit"], clock = _since(clock)
-        timings["total"] = (clock - start) * 1e3
-        return FrameResult(frame.index, frame.timestamp_s, as_people(tracks, people, bodies), timings, camera)
+        return self.complete(self.detect(self._as_frame(frame, timestamp)))
 
     def _as_frame(self, frame: Frame | U8, timestamp: float | None) -> Frame:
         if not isinstance(frame, Frame):
             image = np.ascontiguousarray(frame)
             when = (self._index + 1) / _DEFAULT_FPS if timestamp is None else float(timestamp)
             frame = Frame(self._index + 1, when, image.view() if image is frame else image)
-        if not math.isfinite(frame.timestamp_s):
-            raise XnectError(f"frame {frame.index}: the time {frame.timestamp_s} is not a finite number")
-        if min(frame.size_px) < 2:
-            raise ShapeError(f"a picture of {frame.size_px[0]}x{frame.size_px[1]} px is too small")
-        self._index = frame.index
         return frame
 
     def _camera_for(self, size_px: tuple[int, int]) -> Camera:
@@ -242,6 +294,14 @@ class MotionCapture:
             else:
                 self._camera = _configured_camera(self.config.camera, size_px)
         return self._camera
+
+
+def _check(frame: Frame) -> None:
+    """Refuse a time or a picture that no stage can use; raises XnectError, ShapeError."""
+    if not math.isfinite(frame.timestamp_s):
+        raise XnectError(f"frame {frame.index}: the time {frame.timestamp_s} is not a finite number")
+    if min(frame.size_px) < 2:
+        raise ShapeError(f"a picture of {frame.size_px[0]}x{frame.size_px[1]} px is too small")
 
 
 class _MadeUp:
@@ -307,4 +367,4 @@ def as_people(tracks: Tracks, people: Detections, bodies: Bodies) -> tuple[Perso
     )
 
 
-__all__ = ["Detector2D", "MotionCapture", "StageOne", "as_people"]
+__all__ = ["Detector2D", "MotionCapture", "Seen", "StageOne", "as_people"]

@@ -25,9 +25,11 @@ _EXTRAS = {
     "pyqtgraph": ("gui", "the window"),
     "PyOpenGL": ("gui", "the 3D view"),
     "openvino": ("openvino", "faster networks on Intel processors"),
-    "onnxruntime": ("export", "exported networks"),
     "python-osc": ("streams", "VMC and OSC"),
     "websockets": ("streams", "the live web page"),
+    "nncf": ("int8", "8-bit networks of weights of your own"),
+    "ray": ("cluster", "many videos on many machines"),
+    "onnxruntime": ("onnx", "exported networks"),
 }
 _WHEELS = (
     "opencv-python",
@@ -174,6 +176,16 @@ def check_weights() -> Iterator[Finding]:
         yield Finding("weights", OK, str(path))
 
 
+def check_network() -> Iterator[Finding]:
+    """What the program chooses to compute Stage I with."""
+    from xnect.stages.executors.choose import load_network
+
+    try:
+        yield Finding("network", OK, load_network().description)
+    except XnectError as error:
+        yield Finding("network", BAD, str(error), "mend the parts above first")
+
+
 def check_clip() -> Iterator[Finding]:
     """The bundled clip can be read."""
     from xnect.apps.run import demo_clip
@@ -213,6 +225,7 @@ CHECKS = (
     check_display,
     check_cameras,
     check_weights,
+    check_network,
     check_clip,
     check_disk,
 )

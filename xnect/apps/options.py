@@ -143,7 +143,14 @@ _NET, _CAMERA = "pipeline.network", "pipeline.camera"
 _TO = "[HOST:]PORT"
 OPTIONS: tuple[Option, ...] = (
     Option("camera", "source.camera", str, "webcam by number or (part of its) name", "N|NAME", missing="0"),
-    Option("video", "source.video", str, "video files or addresses (http, rtsp, ...)", "PATH|URL", many=True),
+    Option(
+        "video",
+        "source.video",
+        str,
+        "video files, folders of them, or addresses (http, rtsp, ...)",
+        "PATH|URL",
+        many=True,
+    ),
     Option("image-dir", "source.image_dir", str, "folder of pictures", "DIR"),
     Option("camera-resolution", "source.camera_resolution", size, "size asked of the camera", "WxH"),
     Option("camera-fps", "source.camera_fps", number, "rate asked of the camera; pace of --image-dir", "HZ"),
@@ -185,6 +192,14 @@ OPTIONS: tuple[Option, ...] = (
         "NAME",
         "network",
     ),
+    Option(
+        "target-fps",
+        f"{_NET}.target_fps",
+        number,
+        "live: shrink the network's picture so that this rate holds",
+        "HZ",
+        "network",
+    ),
     Option("height-cm", "pipeline.fit.height_m", metres, "body height, for metric scale", "CM", "scene"),
     Option("fov", f"{_CAMERA}.fov_deg", number, "field of view of the longer side", "DEG", "scene"),
     Option("fx", f"{_CAMERA}.fx_px", number, "focal length in pixels", "PX", "scene"),
@@ -205,6 +220,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("stream-token", "stream.token", str, "what WebSocket clients must know", "TEXT", "stream"),
     Option("stream-origin", "stream.origins", str, "other web pages that may connect", "URL", "stream", many=True),
     Option("stream-pace", "stream.pace", one_of("source", "fast"), "of files: source or fast", "NAME", "stream"),
+    Option("ray", "ray", str, "share videos out by Ray (without ADDRESS: on this machine)", "ADDRESS", missing="local"),
     Option("log-level", "log.level", one_of(*LOG_LEVELS), ", ".join(LOG_LEVELS), "NAME", "general"),
     Option("log-file", "log.file", str, "write the log to a file as well", "FILE", "general"),
     Option("seed", "seed", whole, "for all that is drawn by chance", "N", "general"),
