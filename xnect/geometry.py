@@ -99,7 +99,9 @@ def quaternion_from_matrix(matrix: np.ndarray) -> np.ndarray:
 def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
     """Unit quaternions (..., 4) w, x, y, z -> rotation matrices (..., 3, 3)."""
     w, x, y, z = np.moveaxis(quaternion, -1, 0)
-    out = np.empty((*quaternion.shape[:-1], 3, 3), quaternion.dtype)  # filled in place: stacking takes three times as long
+    out = np.empty(
+        (*quaternion.shape[:-1], 3, 3), quaternion.dtype
+    )  # filled in place: stacking takes three times as long
     xx, yy, zz, xy, xz, yz, wx, wy, wz = x * x, y * y, z * z, x * y, x * z, y * z, w * x, w * y, w * z
     out[..., 0, 0], out[..., 0, 1], out[..., 0, 2] = 1 - 2 * (yy + zz), 2 * (xy - wz), 2 * (xz + wy)
     out[..., 1, 0], out[..., 1, 1], out[..., 1, 2] = 2 * (xy + wz), 1 - 2 * (xx + zz), 2 * (yz - wx)

@@ -61,7 +61,7 @@ def _connect(config: RunConfig) -> Any:
     except ImportError as error:
         raise ConfigError("--ray needs the package ray: pip install 'xnect[cluster]'") from error
     address = None if config.ray == "local" else config.ray
-    quiet = {"logging_level": logging.WARNING, "log_to_driver": False, "configure_logging": False}
+    quiet: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False, "configure_logging": False}
     try:
         if address is None:
             with _importable():

@@ -164,7 +164,8 @@ def check_cameras() -> Iterator[Finding]:
 def check_weights() -> Iterator[Finding]:
     """The weights that ship: found, whole, fitting."""
     try:
-        from xnect.stages.network import default_weights, load_stage1
+        from xnect.stages.executors.base import default_weights
+        from xnect.stages.network import load_stage1
 
         path = default_weights()
         load_stage1(path)

@@ -118,8 +118,9 @@ class FromPictures(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """BGR uint8 (B, H, W, 3) -> maps (B, 14 + 26, H/8, W/8), and the encoding where the network has one."""
-        images = pictures.permute(0, 3, 1, 2).flip(1).to(self.get_buffer("mean").dtype)
-        maps, encoding = self.net((images - self.mean) * self.scale)
+        mean, scale = self.get_buffer("mean"), self.get_buffer("scale")
+        images = pictures.permute(0, 3, 1, 2).flip(1).to(mean.dtype)
+        maps, encoding = self.net((images - mean) * scale)
         return maps if encoding is None else (maps, encoding)
 
 
