@@ -205,6 +205,7 @@ def memory_over(frames: int, input_size: tuple[int, int], threads: int) -> tuple
         capture(Frame(index, index / 30, image))
         if (index + 1) % max(frames // 10, 1) == 0:
             marks.append((index + 1, resident_mb()))
+            print(f"{index + 1} frames: {marks[-1][1]:.0f} MB", file=sys.stderr, flush=True)
     cells: list[list[Cell]] = [[at, f"{mb:.0f}"] for at, mb in marks]
     text = f"### Memory: {capture.description}, peak {peak_mb():.0f} MB\n\n{markdown_table(['frames', 'MB'], cells)}"
     return text, {"frames": frames, "resident_mb": marks, "peak_mb": peak_mb()}

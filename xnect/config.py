@@ -34,10 +34,8 @@ class NetworkConfig:
         input_size: Width and height [px], multiples of 16; the frame's shape is kept at this area.
         threads: CPU threads, 0 = all.
         executor: "auto", "openvino" or "torch".
-        mode: "latency" (all threads on one picture), "throughput" (several pictures at once) or "auto": throughput for
-            files, latency for all that is live.
-        target_fps: The input size shrinks, down to half of each side, so that a frame takes no longer than this rate
-            allows; None = it stays [Hz].
+        mode: "latency" (all threads on one picture), "throughput" (several pictures at once), "auto" (by the source).
+        target_fps: The input size shrinks, to half of each side at most, so that this rate holds; None = it stays [Hz].
     """
 
     device: str = "auto"
@@ -65,9 +63,7 @@ class NetworkConfig:
         _check(self.threads >= 0, "threads must be 0 (all) or more")
         _check(self.executor in ("auto", "openvino", "torch"), f"unknown executor {self.executor!r}")
         _check(self.mode in ("auto", "latency", "throughput"), f"unknown mode {self.mode!r}")
-        _check(
-            self.target_fps is None or 1 <= self.target_fps <= 240, f"target fps {self.target_fps}: 1 to 240 expected"
-        )
+        _check(self.target_fps is None or 1 <= self.target_fps <= 240, f"target fps {self.target_fps}: 1 to 240")
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,13 +327,7 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """One run of the program: source, pipeline, output, streams, log.
-
-    Attributes:
-        source, pipeline, output, stream, log: As their own types say.
-        seed: For all that is drawn by chance.
-        ray: Videos are shared out by this Ray cluster's address, "local" = one on this machine, None = no Ray.
-    """
+    """One run of the program: source, pipeline, output, streams, log; ``ray``: the cluster that shares out the videos."""
 
     source: SourceConfig = field(default_factory=SourceConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
