@@ -191,7 +191,7 @@ def peak_mb() -> float:
     """Most memory this process ever had [MB]."""
     import resource as system  # not on Windows
 
-    unit = 1e6 if sys.platform == "darwin" else 1e3
+    unit = 1e6 if sys.platform == "darwin" else 1e6 / 1024  # bytes there, KiB here
     return system.getrusage(system.RUSAGE_SELF).ru_maxrss / unit
 
 
