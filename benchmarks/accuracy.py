@@ -51,7 +51,7 @@ def measure(options: argparse.Namespace) -> tuple[CocoFigures, Times, str]:
     """Run Stage I over the set; figures, times of network and association, and what was run."""
     pictures = CocoSet(options.data / "val13.json", options.data / "val.zip", options.limit)
     from xnect.stages.association import associate
-    from xnect.stages.network import load_network  # torch takes seconds
+    from xnect.stages.executors.choose import load_network
 
     settings = NetworkConfig(options.device, options.precision, None, options.input_size, options.threads)
     network = load_network(None if options.weights is None else str(options.weights), settings)

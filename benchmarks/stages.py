@@ -125,7 +125,7 @@ def run_stages(
 
 def own_network(weights: Path | None, options: NetworkConfig) -> Any:
     """Stage I's network, None where no weights are there and none were asked for."""
-    from xnect.stages.network import load_network  # torch takes seconds
+    from xnect.stages.executors.choose import load_network
 
     try:
         return load_network(None if weights is None else str(weights), options)

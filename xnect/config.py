@@ -35,6 +35,9 @@ class NetworkConfig:
         threads: CPU threads, 0 = all.
         detector: ONNX file of another network for the 2D joints, None = our own.
         boxes: ONNX file of a network that finds people, for a detector that sees one at a time.
+        executor: "auto", "openvino" or "torch".
+        mode: "latency" (all threads on one picture), "throughput" (several pictures at once), "auto" (by the source).
+        target_fps: The input size shrinks, to half of each side at most, so that this rate holds; None = it stays [Hz].
     """
 
     device: str = "auto"
@@ -44,6 +47,9 @@ class NetworkConfig:
     threads: int = 0
     detector: str | None = None
     boxes: str | None = None
+    executor: str = "auto"
+    mode: str = "auto"
+    target_fps: float | None = None
 
     def __post_init__(self) -> None:
         w, h = self.input_size
@@ -62,6 +68,9 @@ class NetworkConfig:
         _check(
             self.detector is None or self.weights is None, "weights are those of our own network: leave out detector"
         )
+        _check(self.executor in ("auto", "openvino", "torch"), f"unknown executor {self.executor!r}")
+        _check(self.mode in ("auto", "latency", "throughput"), f"unknown mode {self.mode!r}")
+        _check(self.target_fps is None or 1 <= self.target_fps <= 240, f"target fps {self.target_fps}: 1 to 240")
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +334,7 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """One run of the program: source, pipeline, output, streams, log."""
+    """One run of the program: source, pipeline, output, streams, log; ``ray``: the cluster that shares out the videos."""
 
     source: SourceConfig = field(default_factory=SourceConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
@@ -333,6 +342,7 @@ class RunConfig:
     stream: StreamConfig = field(default_factory=StreamConfig)
     log: LogConfig = field(default_factory=LogConfig)
     seed: int = 0
+    ray: str | None = None
 
     def __post_init__(self) -> None:
         _check(0 <= self.seed < 2**32, f"seed {self.seed}: 0 to {2**32 - 1} expected")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,7 @@ from xnect.config import CameraConfig, DetectionConfig, FitConfig, NetworkConfig
 from xnect.errors import ConfigError, ShapeError, XnectError
 from xnect.geometry import camera_from_fov, scaled
 from xnect.skeleton.layouts import strongest
+from xnect.stages.adaptive import SizeControl
 from xnect.stages.association import associate
 from xnect.stages.fit import SkeletonFitter
 from xnect.stages.foreign_maps import MapsNetwork
@@ -65,12 +67,36 @@ class StageOne:
 
     def __call__(self, image_bgr: U8) -> Detections:
         """People of one picture."""
-        start = time.perf_counter()
-        self.last_maps = self.network(image_bgr)
-        middle = time.perf_counter()
-        people = associate(self.last_maps, self.config)
-        self.timings_ms = {"network": (middle - start) * 1e3, "association": (time.perf_counter() - middle) * 1e3}
+        people, self.last_maps, self.timings_ms = self.detect(image_bgr)
         return people
+
+    def detect(self, image_bgr: U8) -> tuple[Detections, PoseMaps, dict[str, float]]:
+        """People, maps and times of one picture; nothing is remembered, so several threads may call at once."""
+        start = time.perf_counter()
+        maps = self.network(image_bgr)
+        middle = time.perf_counter()
+        people = associate(maps, self.config)
+        end = time.perf_counter()
+        return people, maps, {"network": (middle - start) * 1e3, "association": (end - middle) * 1e3}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the first half of the pipeline found in one frame, for the second half.
+
+    Attributes:
+        frame: The frame.
+        people: People in 2D.
+        maps: Stage I's maps, None with a foreign detector.
+        timings_ms: Times of the first half [ms].
+        spent_ms: All of it [ms].
+    """
+
+    frame: Frame
+    people: Detections
+    maps: PoseMaps | None
+    timings_ms: dict[str, float]
+    spent_ms: float
 
 
 class MotionCapture:
@@ -142,6 +168,7 @@ class MotionCapture:
 
     def _apply(self, config: PipelineConfig) -> None:
         self.config = config
+        self._size_control = SizeControl.of(config.network)
         self._tracker = Tracker(config.tracking)
         self._fitter = SkeletonFitter(config.fit, config.filters)
         if isinstance(self._detector, StageOne | OneStage | TopDown):
@@ -205,6 +232,41 @@ class MotionCapture:
         """Measure everybody's bone lengths anew from the next frames."""
         self._fitter.rescale()
 
+    @property
+    def detectors_at_once(self) -> int:
+        """So many threads may be in ``detect`` at once; one with a foreign detector, which may remember frames."""
+        return int(getattr(self._detector.network, "streams", 1)) if isinstance(self._detector, StageOne) else 1
+
+    def detect(self, frame: Frame) -> Seen:
+        """The first half: 2D joints of one frame. ``complete`` must get the results in the order of the frames.
+
+        Raises:
+            ShapeError, XnectError: As ``__call__``.
+        """
+        _check(frame)
+        start = time.perf_counter()
+        maps = None
+        if isinstance(self._detector, StageOne):
+            if self._size_control is not None:
+                self._size_control.prepare(self._detector.network, frame.size_px)
+            people, maps, timings = self._detector.detect(frame.image_bgr)
+        else:
+            people = self._detector(frame.image_bgr)
+            spent = (time.perf_counter() - start) * 1e3
+            timings = dict(getattr(self._detector, "timings_ms", {})) or {"detection": spent}
+        return Seen(frame, people, maps, timings, (time.perf_counter() - start) * 1e3)
+
+    def complete(self, seen: Seen) -> FrameResult:
+        """The second half: 3D, identity and skeleton of the people that ``detect`` found."""
+        start, timings = time.perf_counter(), dict(seen.timings_ms)
+        result = self._follow(seen.people, seen.frame, seen.frame.image_bgr, timings)
+        timings["total"] = seen.spent_ms + (time.perf_counter() - start) * 1e3
+        if isinstance(self._detector, StageOne):
+            self._detector.last_maps, self._detector.timings_ms = seen.maps, seen.timings_ms
+            if self._size_control is not None:
+                self._size_control.after_frame(self._detector.network, timings["total"] / 1e3)
+        return result
+
     def __call__(self, frame: Frame | U8, timestamp: float | None = None) -> FrameResult:
         """Find everybody in one frame.
 
@@ -216,13 +278,7 @@ class MotionCapture:
             ShapeError: Not such a picture, or an empty one.
             XnectError: The time is not a finite number.
         """
-        frame = self._as_frame(frame, timestamp)
-        start = time.perf_counter()
-        people = self._detector(frame.image_bgr)
-        timings = dict(getattr(self._detector, "timings_ms", {})) or {"detection": (time.perf_counter() - start) * 1e3}
-        result = self._follow(people, frame, frame.image_bgr, timings)
-        timings["total"] = (time.perf_counter() - start) * 1e3
-        return result
+        return self.complete(self.detect(self._as_frame(frame, timestamp)))
 
     def lift(self, people: Detections, frame: Frame, with_picture: bool = True) -> FrameResult:
         """The same for 2D joints that were found before: identity, Stages II and III.
@@ -233,9 +289,9 @@ class MotionCapture:
             with_picture: False where the frame is blank.
 
         Raises:
-            XnectError: The time is not a finite number.
+            ShapeError, XnectError: As ``__call__``.
         """
-        frame = self._as_frame(frame, None)
+        _check(frame)
         start, timings = time.perf_counter(), dict[str, float]()
         limits = self.config.detection
         people = strongest(people, limits.min_joints, limits.min_score, limits.max_people)
@@ -244,18 +300,19 @@ class MotionCapture:
         return result
 
     def _follow(self, people: Detections, frame: Frame, image: U8 | None, timings: dict[str, float]) -> FrameResult:
-        """Everything after the 2D joints."""
+        """Everything after the 2D joints; adds its times."""
+        clock = time.perf_counter()
         camera = self._camera_for(frame.size_px)
         if self.config.static_images:
             self._tracker.reset()
             self._fitter.reset()
-        clock = time.perf_counter()
         poses = self._lifter(people, camera)
         timings["lifting"], clock = _since(clock)
         tracks = self._tracker(people, poses, image, frame.timestamp_s)
         timings["identity"], clock = _since(clock)
         bodies = self._fitter(tracks, people, poses, camera, frame.timestamp_s)
         timings["fit"], clock = _since(clock)
+        self._index = frame.index
         return FrameResult(frame.index, frame.timestamp_s, as_people(tracks, people, bodies), timings, camera)
 
     def _as_frame(self, frame: Frame | U8, timestamp: float | None) -> Frame:
@@ -263,11 +320,6 @@ class MotionCapture:
             image = np.ascontiguousarray(frame)
             when = (self._index + 1) / _DEFAULT_FPS if timestamp is None else float(timestamp)
             frame = Frame(self._index + 1, when, image.view() if image is frame else image)
-        if not math.isfinite(frame.timestamp_s):
-            raise XnectError(f"frame {frame.index}: the time {frame.timestamp_s} is not a finite number")
-        if min(frame.size_px) < 2:
-            raise ShapeError(f"a picture of {frame.size_px[0]}x{frame.size_px[1]} px is too small")
-        self._index = frame.index
         return frame
 
     def _camera_for(self, size_px: tuple[int, int]) -> Camera:
@@ -286,6 +338,14 @@ class _NoPictures:
 
     def __call__(self, image_bgr: U8) -> Detections:
         raise XnectError("this MotionCapture takes 2D joints (lift), not pictures")
+
+
+def _check(frame: Frame) -> None:
+    """Refuse a time or a picture that no stage can use; raises XnectError, ShapeError."""
+    if not math.isfinite(frame.timestamp_s):
+        raise XnectError(f"frame {frame.index}: the time {frame.timestamp_s} is not a finite number")
+    if min(frame.size_px) < 2:
+        raise ShapeError(f"a picture of {frame.size_px[0]}x{frame.size_px[1]} px is too small")
 
 
 class _MadeUp:
@@ -320,7 +380,7 @@ def load_stage_one(config: PipelineConfig) -> Detector2D:
         return found if not isinstance(found, MapsNetwork) else StageOne(found, config.detection, found.description)
     if config.network.boxes is not None:
         raise ConfigError("--boxes goes with a --detector for joints")
-    from xnect.stages.network import load_network  # torch takes seconds to import
+    from xnect.stages.executors.choose import load_network
 
     network = load_network(None, config.network)
     return StageOne(network, config.detection, network.description)
@@ -359,4 +419,4 @@ def as_people(tracks: Tracks, people: Detections, bodies: Bodies) -> tuple[Perso
     )
 
 
-__all__ = ["Detector2D", "MotionCapture", "StageOne", "as_people", "load_stage_one"]
+__all__ = ["Detector2D", "MotionCapture", "Seen", "StageOne", "as_people", "load_stage_one"]

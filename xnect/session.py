@@ -1,4 +1,4 @@
-"""Threads and bounded queues around the plain pipeline call: capture, computing and writing run side by side."""
+"""Threads and bounded queues around the pipeline: capture, Stage I, the other stages and writing run side by side."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from xnect.capture.source import Source
 from xnect.config import PipelineConfig
 from xnect.structures import Camera, Frame, FrameResult
 
 if TYPE_CHECKING:
-    from xnect.pipeline import MotionCapture
+    from xnect.capture.source import Source
+    from xnect.pipeline import MotionCapture, Seen
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +28,27 @@ STOP_LIMIT_S = 30.0  # closing writers may have to finish a video
 
 Pipeline = Callable[[Frame], FrameResult]
 OnResult = Callable[[Frame, FrameResult], None]
+
+
+class TwoHalves(Protocol):
+    """A pipeline whose first half (``detect``, no memory) may work on the next frames while the second completes one.
+
+    Attributes:
+        detectors_at_once: So many threads may be in ``detect``.
+    """
+
+    @property
+    def detectors_at_once(self) -> int:
+        """So many threads may be in ``detect``."""
+        ...
+
+    def detect(self, frame: Frame) -> Any:
+        """The first half."""
+        ...
+
+    def complete(self, seen: Any) -> FrameResult:
+        """The second half; called in the order of the frames."""
+        ...
 
 
 class Sink(Protocol):
@@ -61,9 +83,9 @@ class SessionReport:
 
 
 class LazyPipeline:
-    """The motion capture pipeline, imported and built at the first frame, in the thread that computes.
+    """The motion capture pipeline, imported and built when it is first asked for something.
 
-    torch takes seconds to import; so a window can open and a camera can start meanwhile.
+    That takes seconds; a wrong source or folder is found out before.
     """
 
     def __init__(self, config: PipelineConfig, camera: Camera | None = None) -> None:
@@ -86,6 +108,19 @@ class LazyPipeline:
         """The people in one frame."""
         return self.build()(frame)
 
+    @property
+    def detectors_at_once(self) -> int:
+        """So many threads may be in ``detect`` at once."""
+        return self.build().detectors_at_once
+
+    def detect(self, frame: Frame) -> Seen:
+        """The first half: people in 2D."""
+        return self.build().detect(frame)
+
+    def complete(self, seen: Seen) -> FrameResult:
+        """The second half: 3D, identity, skeleton."""
+        return self.build().complete(seen)
+
     def use_camera(self, camera: Camera | None) -> None:
         """Take the camera of a new source, and forget the people of the old one."""
         self._camera = camera
@@ -98,15 +133,23 @@ class Session:
 
     Files: every frame, in order; reading, computing and writing wait for each other. Live sources: the newest frame
     wins, the source counts what is dropped. An error of any thread ends the session, closes the sinks and is raised
-    by ``run`` (or ``join``).
+    by ``run`` (or ``join``). A pipeline in two halves has them in threads of their own: while a frame is completed, the
+    next ones (as many as the network takes at once) are with Stage I already; results are the same to the last bit.
     """
 
     def __init__(self, source: Source, pipeline: Pipeline, sinks: Sequence[Sink] = ()) -> None:
         self._source = source
         self._pipeline = pipeline
+        # by the type: asking a lazy pipeline itself would build it
+        in_two = callable(getattr(type(pipeline), "complete", None))
+        self._halves = cast(TwoHalves, pipeline) if in_two else None
         self._sinks = tuple(sinks)
         self._frames: queue.Queue[Frame | None] = queue.Queue(READ_AHEAD)
         self._results: queue.Queue[tuple[Frame, FrameResult] | None] = queue.Queue(WRITE_BEHIND)
+        self._seen: queue.Queue[tuple[Frame, Future[Any]] | None] = queue.Queue()  # bounded by _room
+        self._room = threading.Semaphore(0)
+        self._taking = threading.Lock()
+        self._taken = False  # the source has no more frames for Stage I
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._error: BaseException | None = None
@@ -146,6 +189,12 @@ class Session:
             raise RuntimeError("a session runs once; make a new one")
         self._started_s = time.perf_counter()
         jobs: list[tuple[str, Callable[[], None]]] = [("compute", lambda: self._compute(on_result))]
+        if self._halves is not None:
+            frames = self._all_frames()
+            for _ in range(self._halves.detectors_at_once):
+                self._room.release()
+                jobs.insert(0, ("detect", lambda: self._detect(frames)))
+            self._room.release()  # and one that is being completed
         if not self._source.info.live:
             jobs.insert(0, ("read", self._read))
         jobs.append(("write", self._write))
@@ -218,13 +267,67 @@ class Session:
                 continue
         return None
 
-    def _compute(self, on_result: OnResult | None) -> None:
-        frames = iter(self._source) if self._source.info.live else iter(self._next_frame, None)
+    def _all_frames(self) -> Iterator[Frame]:
+        return iter(self._source) if self._source.info.live else iter(self._next_frame, None)
+
+    def _detect(self, frames: Iterator[Frame]) -> None:
+        """Stage I of one frame after the other; several threads take turns, and their frames keep their order.
+
+        A frame is taken only when there is room for it: what waits is as fresh as it can be.
+        """
+        assert self._halves is not None
+        while not self._stop.is_set():
+            if not self._room.acquire(timeout=POLL_S):
+                continue
+            with self._taking:
+                frame = None if self._taken or self._stop.is_set() else self._take(frames)
+                if frame is None:
+                    if not self._taken:
+                        self._taken = True
+                        self._seen.put(None)
+                    self._room.release()  # for the other detecting threads, which are to end too
+                    return
+                found: Future[Any] = Future()
+                self._seen.put((frame, found))
+            try:
+                found.set_result(self._halves.detect(frame))
+            except BaseException as error:  # noqa: BLE001 - raised in its turn, after the frames before it
+                found.set_exception(error)
+
+    def _take(self, frames: Iterator[Frame]) -> Frame | None:
         try:
-            for frame in frames:
+            return next(frames, None)
+        except BaseException:
+            self._taken = True
+            self._seen.put(None)
+            raise
+
+    def _results_in_order(self) -> Iterator[tuple[Frame, FrameResult]]:
+        """Frames and results, whichever way the pipeline works."""
+        if self._halves is None:
+            for frame in self._all_frames():
                 if self._stop.is_set():
                     return
-                result = self._pipeline(frame)
+                yield frame, self._pipeline(frame)
+            return
+        while not self._stop.is_set():
+            try:
+                item = self._seen.get(timeout=POLL_S)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            frame, found = item
+            while not wait([found], POLL_S).done:
+                if self._stop.is_set():
+                    return
+            result = self._halves.complete(found.result())
+            self._room.release()
+            yield frame, result
+
+    def _compute(self, on_result: OnResult | None) -> None:
+        try:
+            for frame, result in self._results_in_order():
                 self._computed += 1
                 self._put_while_written((frame, result))
                 if on_result is not None:

@@ -168,3 +168,69 @@ def test_options_turn_and_flip():
     assert ReadOptions(rotate=90).apply(image).shape == (4, 2, 3)
     assert (ReadOptions(rotate=90).apply(image)[0, -1] == image[0, 0]).all()  # top left goes to the top right
     assert (ReadOptions(mirror=True).apply(image)[:, 0] == image[:, -1]).all()
+
+
+class Halves:
+    """A pipeline in two halves whose first half takes longer for some frames than for others."""
+
+    def __init__(self, at_once, fail_at=None):
+        self.detectors_at_once, self.fail_at = at_once, fail_at
+        self.inside, self.most, self.completed, self.lock = 0, 0, [], threading.Lock()
+
+    def __call__(self, frame):
+        return self.complete(self.detect(frame))
+
+    def detect(self, frame):
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        time.sleep(0.004 if frame.index % 3 == 0 else 0.001)
+        with self.lock:
+            self.inside -= 1
+        if frame.index == self.fail_at:
+            raise ValueError("no such picture")
+        return frame
+
+    def complete(self, seen):
+        self.completed.append(seen.index)
+        return answer(seen)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_two_halves_overlap_and_keep_the_order(at_once):
+    pipeline, sink = Halves(at_once), Kept()
+    report = Session(Counted(60), pipeline, [sink]).run()
+    assert sink.indices == pipeline.completed == list(range(60))
+    assert pipeline.most == at_once
+    assert (report.frames, report.stopped) == (60, False)
+
+
+def test_an_error_in_the_first_half_comes_after_the_frames_before_it():
+    pipeline, sink = Halves(3, fail_at=7), Kept()
+    with pytest.raises(ValueError, match="no such picture"):
+        Session(Counted(10**6), pipeline, [sink]).run()
+    assert sink.indices == list(range(7))
+    assert sink.closed == 1
+
+
+def test_frames_wait_before_the_first_half_and_not_after_it():
+    source, gate = Counted(1000), threading.Event()
+
+    class Slow(Halves):
+        def complete(self, seen):
+            gate.wait(5)
+            return answer(seen)
+
+    session = Session(source, Slow(2))
+    session.start()
+    time.sleep(0.3)
+    assert source.given <= READ_AHEAD + 1 + 2 + 1  # in the reader's hand; with Stage I or waiting; being completed
+    gate.set()
+    session.stop()
+
+
+def test_a_live_source_in_two_halves_takes_the_newest_and_ends_whole():
+    pipeline, sink = Halves(1), Kept()
+    report = Session(Counted(30, live=True), pipeline, [sink]).run()
+    assert sink.indices == list(range(30))
+    assert report.frames == 30

@@ -25,9 +25,11 @@ _EXTRAS = {
     "pyqtgraph": ("gui", "the window"),
     "PyOpenGL": ("gui", "the 3D view"),
     "openvino": ("openvino", "faster networks on Intel processors"),
-    "onnxruntime": ("export", "exported networks"),
     "python-osc": ("streams", "VMC and OSC"),
     "websockets": ("streams", "the live web page"),
+    "nncf": ("int8", "8-bit networks of weights of your own"),
+    "ray": ("cluster", "many videos on many machines"),
+    "onnxruntime": ("onnx", "exported networks"),
 }
 _WHEELS = (
     "opencv-python",
@@ -162,7 +164,8 @@ def check_cameras() -> Iterator[Finding]:
 def check_weights() -> Iterator[Finding]:
     """The weights that ship: found, whole, fitting."""
     try:
-        from xnect.stages.network import default_weights, load_stage1
+        from xnect.stages.executors.base import default_weights
+        from xnect.stages.network import load_stage1
 
         path = default_weights()
         load_stage1(path)
@@ -172,6 +175,16 @@ def check_weights() -> Iterator[Finding]:
         yield Finding("weights", BAD, f"cannot be tried: {error}", "mend the parts above first")
     else:
         yield Finding("weights", OK, str(path))
+
+
+def check_network() -> Iterator[Finding]:
+    """What the program chooses to compute Stage I with."""
+    from xnect.stages.executors.choose import load_network
+
+    try:
+        yield Finding("network", OK, load_network().description)
+    except XnectError as error:
+        yield Finding("network", BAD, str(error), "mend the parts above first")
 
 
 def check_clip() -> Iterator[Finding]:
@@ -213,6 +226,7 @@ CHECKS = (
     check_display,
     check_cameras,
     check_weights,
+    check_network,
     check_clip,
     check_disk,
 )

@@ -43,6 +43,7 @@ COMMANDS = (
     Command("convert", "xnect.apps.convert", "write a recording in another format", "xnect.formats.convert"),
     Command("validate", "xnect.apps.validate", "check recordings against the format, line by line"),
     Command("repair", "xnect.apps.repair", "make a recording whole that a crash left torn", "xnect.formats.repair"),
+    Command("export", "xnect.apps.export", "write the network as ONNX, for OpenVINO, or in eight bits"),
     Command("train", "xnect.apps.train", "train the networks (stage1, stage2)"),
     Command("synth", "xnect.training.synthetic.cli", "draw labelled training pictures (preview, write)"),
     Command("doctor", "xnect.apps.doctor", "check every part and say how to mend what is amiss"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from xnect.capture import Source
 from xnect.structures import Frame, FrameResult
+
+if TYPE_CHECKING:
+    from xnect.capture import Source
 
 _LINE_EVERY_S = 10.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from xnect.apps.options import build_parser, dashed
 from xnect.apps.progress import Progress
 from xnect.apps.settings import Settings, gather, show
 from xnect.config import RunConfig
-from xnect.errors import ConfigError, OutputError, SourceError, XnectError
+from xnect.errors import ConfigError, OutputError, SourceError, WeightsError, XnectError
 from xnect.resources import resource
 from xnect.session import LazyPipeline, Pipeline, Session, SessionReport, Sink
 from xnect.structures import Frame, FrameResult
@@ -32,6 +33,25 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 DEMO_CLIP = "demo.mp4"
+VIDEO_ENDINGS = frozenset(
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".mts",
+        ".m2ts",
+        ".ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".ogv",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +96,12 @@ def main(argv: Sequence[str], prog: str = "xnect run") -> int:
         sys.stdout.write(show(request.settings))
         return 0
     from xnect.apps import logs
-    from xnect.capture import opencv
 
     logs.set_up(config.log.level, config.log.file)
+    if not request.list_cameras and request.classify is None:
+        check_paths(config)
+    from xnect.capture import opencv
+
     opencv.silence()
     random.seed(config.seed)
     np.random.seed(config.seed)  # noqa: NPY002 - whatever a library draws from the old global generator
@@ -91,6 +114,10 @@ def main(argv: Sequence[str], prog: str = "xnect run") -> int:
 
         return classify(request.classify, config, request.backbone, request.topk)
     config = with_source(config)
+    if config.ray is not None:
+        from xnect.apps.cluster import run_on_ray
+
+        return run_on_ray(config)
     if config.output.display and can_show():
         return open_window(config)
     return run_headless(config)
@@ -106,20 +133,49 @@ def with_source(config: RunConfig) -> RunConfig:
     if source.camera is None and not source.video and source.image_dir is None:
         return replace(config, source=replace(source, video=(str(demo_clip()),)))
     videos = tuple(found for name in source.video for found in _expand(name))
+    if config.pipeline.network.target_fps is not None and videos and not any("://" in name for name in videos):
+        raise ConfigError("--target-fps is for cameras and addresses: files wait for the network")
     return replace(config, source=replace(source, video=videos))
 
 
 def _expand(name: str) -> list[str]:
-    """``clips/*.mp4`` -> the files, for shells that do not fill in patterns."""
-    from xnect.capture.images import natural_key
-
+    """``clips/*.mp4`` (for shells that do not fill in patterns) and folders -> the videos, in natural order."""
     path = Path(name)
+    if path.is_dir():
+        inside = [str(p) for p in path.iterdir() if p.suffix.lower() in VIDEO_ENDINGS and not p.name.startswith(".")]
+        if not inside:
+            raise SourceError(f"no videos in the folder {name} (for pictures there is --image-dir)")
+        return sorted(inside, key=_natural)
     if not any(sign in path.name for sign in "*?[") or path.exists() or "://" in name:
         return [name]
-    found = sorted((str(p) for p in path.parent.glob(path.name) if p.is_file()), key=natural_key)
+    found = sorted((str(p) for p in path.parent.glob(path.name) if p.is_file()), key=_natural)
     if not found:
         raise SourceError(f"no file fits {name}")
     return found
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """``take9`` before ``take10``."""
+    parts = re.findall(r"\d+|\D+", name.lower())
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def check_paths(config: RunConfig) -> None:
+    """Refuse paths that are not there before anything that takes seconds is imported.
+
+    Raises:
+        SourceError, WeightsError: The first path that is missing.
+    """
+    source, weights = config.source, config.pipeline.network.weights
+    if source.image_dir is not None and not Path(source.image_dir).exists():
+        raise SourceError(f"no such folder: {source.image_dir}")
+    if weights is not None and not Path(weights).is_file():
+        raise WeightsError(f"cannot read weights {weights}: no such file")
+    if len(source.video) == 1:  # of several, the others are still worth doing
+        name = source.video[0]
+        plain = "://" not in name and not name.startswith("synthetic") and not any(sign in name for sign in "*?[")
+        if plain and not Path(name).exists():
+            raise SourceError(f"no such file: {name}")
 
 
 def demo_clip() -> Path:
@@ -171,7 +227,7 @@ def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int
     Raises:
         XnectError: The only source, or the output, fails.
     """
-    pipeline = pipeline or LazyPipeline(config.pipeline)
+    pipeline = pipeline or LazyPipeline(with_mode(config).pipeline)
     videos: list[str | None] = list(config.source.video) or [None]
     names = _names(config, videos)
     failed = 0
@@ -201,6 +257,16 @@ def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int
     if failed:
         raise SourceError(f"{failed} of {len(videos)} videos failed")
     return 0
+
+
+def with_mode(config: RunConfig) -> RunConfig:
+    """The settings with mode "auto" decided: throughput where all that is read is files, which can be read ahead."""
+    network = config.pipeline.network
+    if network.mode != "auto":
+        return config
+    files = bool(config.source.video) and not any("://" in name for name in config.source.video)
+    network = replace(network, mode="throughput" if files or config.source.image_dir is not None else "latency")
+    return replace(config, pipeline=replace(config.pipeline, network=network))
 
 
 def _names(config: RunConfig, videos: Sequence[str | None]) -> list[Path | None]:

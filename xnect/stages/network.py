@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 import os
 import typing
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 import backbone
 from xnect.config import NetworkConfig
-from xnect.errors import WeightsError, XnectError
-from xnect.geometry import fitted_size, frame_from_map, network_size
-from xnect.resources import resource
+from xnect.errors import WeightsError
 from xnect.skeleton.joints import MAPS
-from xnect.structures import U8, PoseMaps
+from xnect.stages.executors.base import FIELDS, HEATMAPS, PictureNetwork
+from xnect.stages.executors.base import MEAN as MEAN
+from xnect.stages.executors.base import STD as STD
 
-_HEATMAPS = len(MAPS.joints)
-_FIELDS = 2 * len(MAPS.limbs)
 _ENCODING = 3 * len(MAPS.encoding_joints)
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ class Stage1(nn.Module):
         self.up = _up(wide, narrow)
         self.lateral = _conv(c8, narrow, 1)
         self.refine = _conv(2 * narrow, narrow, 3)
-        self.maps = nn.Conv2d(narrow, _HEATMAPS + _FIELDS, 1)
+        self.maps = nn.Conv2d(narrow, HEATMAPS + FIELDS, 1)
         if spec.encoding:
             self.context_3d = nn.Sequential(_conv(c16, wide, 1), _conv(wide, wide, 3))
             self.up_3d = _up(wide, narrow)
@@ -112,64 +109,31 @@ class Stage1(nn.Module):
         return self.maps(features), encoding
 
 
-class MapNetwork(Protocol):
-    """Anything that turns a picture into maps (ours, or an adapter to a foreign network)."""
+class FromPictures(nn.Module):
+    """The network with its normalisation in front: what executors run and what is exported."""
 
-    def __call__(self, image_bgr: U8) -> PoseMaps:
-        """A BGR picture uint8 (H, W, 3) -> maps."""
-        ...
+    def __init__(self, net: Stage1) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("scale", 1 / (torch.tensor(STD).view(1, 3, 1, 1) * 255), persistent=False)
+
+    def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """BGR uint8 (B, H, W, 3) -> maps (B, 14 + 26, H/8, W/8), and the encoding where the network has one."""
+        mean, scale = self.get_buffer("mean"), self.get_buffer("scale")
+        images = pictures.permute(0, 3, 1, 2).flip(1).to(mean.dtype)
+        maps, encoding = self.net((images - mean) * scale)
+        return maps if encoding is None else (maps, encoding)
 
 
-class TorchNetwork:
-    """Stage I run by torch on one device.
-
-    Attributes:
-        description: Device, precision and network in words, for logs and the window.
-    """
+class TorchNetwork(PictureNetwork):
+    """Stage I run by torch on one device, as a ``MapNetwork``."""
 
     def __init__(self, net: Stage1, config: NetworkConfig) -> None:
-        self._input_size = config.input_size
-        self._device, self._precision = _choose(config)
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        self._net = channels_last(net.eval().to(self._device))
-        self._mean = torch.tensor(MEAN, device=self._device).view(1, 3, 1, 1) * 255
-        self._std = torch.tensor(STD, device=self._device).view(1, 3, 1, 1) * 255
-        spec = net.spec
-        name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
-        self.description = f"{spec.trunk} x{spec.width:g} on {name}, {str(self._precision).removeprefix('torch.')}"
+        """Take over the network; raises WeightsError for a device or precision that is not there."""
+        from xnect.stages.executors.pytorch import torch_executor
 
-    def __call__(self, image_bgr: U8) -> PoseMaps:
-        """A BGR picture uint8 (H, W, 3) -> maps at stride 8 of the network's picture."""
-        frame_px = (image_bgr.shape[1], image_bgr.shape[0])
-        net_px = network_size(frame_px, self._input_size)
-        picture = torch.from_numpy(fit_picture(image_bgr, net_px)).to(self._device)
-        images = (picture.permute(2, 0, 1)[None].flip(1).float() - self._mean) / self._std
-        images = images.contiguous(memory_format=torch.channels_last)
-        enabled = self._precision != torch.float32
-        with torch.inference_mode(), torch.autocast(self._device.type, dtype=self._precision, enabled=enabled):
-            maps, encoding = self._net(images)
-        values = maps[0].float().cpu().numpy()
-        pafs = values[_HEATMAPS:].reshape(len(MAPS.limbs), 2, *values.shape[1:])
-        return PoseMaps(
-            heatmaps=values[:_HEATMAPS].copy(),
-            pafs=pafs.copy(),
-            encoding=None if encoding is None else encoding[0].float().cpu().numpy().copy(),
-            frame_from_map=frame_from_map(frame_px, net_px, MAPS.stride),
-        )
-
-
-def fit_picture(image_bgr: U8, net_px: tuple[int, int]) -> U8:
-    """The picture at the network's size, aspect kept, at the top left; the rest is black."""
-    frame_px = (image_bgr.shape[1], image_bgr.shape[0])
-    width, height = fitted_size(frame_px, net_px)
-    method = cv2.INTER_AREA if width < frame_px[0] else cv2.INTER_LINEAR
-    small = cv2.resize(image_bgr, (width, height), interpolation=method)
-    if (width, height) == net_px:
-        return small.astype(np.uint8, copy=False)
-    out = np.zeros((net_px[1], net_px[0], 3), np.uint8)
-    out[:height, :width] = small
-    return out
+        super().__init__(torch_executor(net, config), config.input_size)
 
 
 def channels_last(net: Stage1) -> Stage1:
@@ -178,42 +142,19 @@ def channels_last(net: Stage1) -> Stage1:
     return net
 
 
-def _choose(config: NetworkConfig) -> tuple[torch.device, torch.dtype]:
-    """Device and number type for "auto" and for what the user named; raises WeightsError for what is not there."""
-    name = config.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise WeightsError(
-            f"--device {config.device}: no CUDA device is available to torch {torch.__version__}; use cpu"
-        )
-    device = torch.device(name)
-    if config.precision == "auto":
-        if device.type == "cuda":
-            return device, torch.float16
-        return device, torch.bfloat16 if _fast_bf16() else torch.float32
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if config.precision not in types or (config.precision == "fp16" and device.type == "cpu"):
-        raise WeightsError(
-            f"--precision {config.precision} cannot be computed on {device.type}; use auto, fp32 or bf16"
-        )
-    return device, types[config.precision]
+def folded(net: Stage1) -> Stage1:
+    """A copy in evaluation mode whose batch norms are folded into the convolutions before them; the same function."""
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-
-def _fast_bf16() -> bool:
-    """Whether this processor multiplies bf16 in hardware (AVX-512 BF16 or AMX)."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def default_weights() -> Path:
-    """The weights that ship, or those named by XNECT_WEIGHTS; raises WeightsError where there are none."""
-    named = os.environ.get("XNECT_WEIGHTS")
-    if named:
-        return Path(named)
-    try:
-        return resource("weights/stage1.safetensors")
-    except XnectError as error:
-        raise WeightsError(f"{error}: --weights FILE or XNECT_WEIGHTS") from error
+    out = copy.deepcopy(net).eval()
+    for block in out.modules():
+        if not isinstance(block, nn.Sequential):
+            continue
+        for i, (first, norm) in enumerate(itertools.pairwise(list(block))):
+            if isinstance(first, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+                block[i] = fuse_conv_bn_eval(first, norm, transpose=isinstance(first, nn.ConvTranspose2d))
+                block[i + 1] = nn.Identity()
+    return out
 
 
 def load_stage1(path: Path) -> Stage1:
@@ -274,18 +215,3 @@ def save_stage1(net: Stage1, path: Path, facts: dict[str, Any]) -> None:
         part = file.with_name(file.name + ".part")
         part.write_bytes(content)
         os.replace(part, file)
-
-
-def load_network(weights: str | None = None, config: NetworkConfig | None = None) -> TorchNetwork:
-    """Stage I ready to run.
-
-    Args:
-        weights: Weights file, None = ``config.weights``, else the ones that ship.
-        config: Device, precision, input size.
-
-    Raises:
-        WeightsError: No usable weights, or a device or precision that is not there.
-    """
-    config = config or NetworkConfig()
-    named = weights or config.weights
-    return TorchNetwork(load_stage1(Path(named) if named else default_weights()), config)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from xnect.config import DetectionConfig
 from xnect.evaluation.coco import MOST_PEOPLE, as_results, judge_results
 from xnect.stages.association import associate
-from xnect.stages.network import MapNetwork
+from xnect.stages.executors.base import MapNetwork
 from xnect.structures import U8
 from xnect.training.datasets.people import LSP_IDS, is_held_out, labelled_pictures, load_labels
 

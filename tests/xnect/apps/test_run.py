@@ -1,6 +1,10 @@
 """``xnect run`` without a window: folders, several videos, errors, going on after a stop."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -273,3 +277,58 @@ def test_the_window_opens_only_where_it_can(monkeypatch, clip, fake, tmp_path, c
     assert opened[0].source.video == (str(clip),)
     assert main([*words, "--overwrite", "--no-display"]) == 0
     assert len(opened) == 1
+
+
+def test_a_folder_of_videos_is_done_and_done_again_only_where_it_must_be(make_clip, fake, tmp_path, capfd):
+    (tmp_path / "clips").mkdir()
+    for name in ("take10.mp4", "take9.mp4"):
+        make_clip(tmp_path / "clips" / name, count=3)
+    (tmp_path / "clips" / "notes.txt").write_text("no video")
+    assert go("--video", tmp_path / "clips", "--output", "out", "--formats", "jsonl") == 0
+    assert capfd.readouterr().out.split() == ["out/take9", "out/take10"]
+    (tmp_path / "out/take9/poses.jsonl").unlink()
+    kept = (tmp_path / "out/take10/poses.jsonl").stat().st_mtime_ns
+    assert go("--video", tmp_path / "clips", "--output", "out", "--formats", "jsonl", "--resume") == 0
+    assert "take10: complete already" in capfd.readouterr().err
+    assert (tmp_path / "out/take10/poses.jsonl").stat().st_mtime_ns == kept
+    assert len(load(tmp_path / "out/take9")) == 3
+    (tmp_path / "empty").mkdir()
+    assert go("--video", tmp_path / "empty") == 1
+    assert "no videos in the folder" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--video", "absent.mp4"], "no such file: absent.mp4"),
+        (["--image-dir", "absent"], "no such folder: absent"),
+        (["--weights", "absent.safetensors"], "cannot read weights absent.safetensors: no such file"),
+        (["--video", "https://nowhere.invalid/x", "--weights", "w"], "cannot read weights w: no such file"),
+    ],
+)
+def test_wrong_paths_are_told_before_anything_slow_is_imported(words, text, tmp_path):
+    code = (
+        "import sys; from xnect.apps.main import main; code = main(['run', *sys.argv[1:]]); "
+        "print(code, sorted({'torch', 'cv2', 'av', 'numba', 'scipy', 'PyQt5'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(run.__file__).parents[2])},
+    )  # fmt: skip
+    assert done.stdout == "1 []\n"
+    assert text in done.stderr
+
+
+def test_the_mode_follows_the_source_and_target_fps_is_for_live_ones(clip, fake, capfd):
+    def mode(*words):
+        return run.with_mode(run.parse(words).settings.config).pipeline.network.mode
+
+    assert mode("--video", "a.mp4") == mode("--image-dir", "d") == "throughput"
+    assert (
+        mode("--camera", "0")
+        == mode("--video", "rtsp://x/y")
+        == mode("--video", "a.mp4", "--mode", "latency")
+        == "latency"
+    )
+    assert go("--video", clip, "--target-fps", 30) == 2
+    assert "files wait for the network" in capfd.readouterr().err

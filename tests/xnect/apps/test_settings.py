@@ -21,6 +21,10 @@ def test_nothing_given_is_the_default():
 
 SAMPLES = {
     "camera": ("C920", "C920"),
+    "executor": ("torch", "torch"),
+    "mode": ("latency", "latency"),
+    "target-fps": ("30", 30.0),
+    "ray": ("10.0.0.1:6379", "10.0.0.1:6379"),
     "video": ("a.mp4", ("a.mp4",)),
     "image-dir": ("pics", "pics"),
     "camera-resolution": ("1280x720", (1280, 720)),

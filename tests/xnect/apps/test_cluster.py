@@ -1,0 +1,65 @@
+"""Videos shared out by Ray: one job each, absolute paths, faults told; tried on a local Ray where it is installed."""
+
+import importlib.util
+import warnings
+from pathlib import Path
+
+import pytest
+
+from xnect.apps import cluster, run
+from xnect.apps.main import main
+from xnect.errors import ConfigError
+
+
+def settings(*words):
+    return run.parse(words).settings.config
+
+
+def test_jobs_have_a_video_and_a_folder_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tasks = cluster.jobs(
+        settings("--video", "a/walk.mp4", "b/walk.mp4", "--output", "out", "--ray", "--height-cm", "180")
+    )
+    assert [task.source.video for task in tasks] == [(str(tmp_path / "a/walk.mp4"),), (str(tmp_path / "b/walk.mp4"),)]
+    assert [task.output.directory for task in tasks] == [str(tmp_path / "out/walk"), str(tmp_path / "out/walk-2")]
+    assert all(task.ray is None and not task.output.display for task in tasks)
+    assert all(task.pipeline.fit.height_m == 1.8 for task in tasks)
+
+
+@pytest.mark.parametrize("words", [["--camera", "0"], ["--video", "rtsp://x/y"]])
+def test_what_cannot_be_shared_out_is_refused(words):
+    with pytest.raises(ConfigError, match="shares out video files"):
+        cluster.jobs(settings(*words, "--ray"))
+
+
+def test_without_ray_the_error_says_what_to_install(tmp_path, monkeypatch, capfd):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    (tmp_path / "a.mp4").write_bytes(b"")
+    assert main(["run", "--ray", "local", "--video", str(tmp_path / "a.mp4")]) == 2
+    assert "pip install 'xnect[cluster]'" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
+def test_a_local_ray_does_all_videos_and_tells_the_one_that_fails(tmp_path, monkeypatch, capfd):
+    def record(config):
+        video = Path(config.source.video[0])
+        if video.stem == "bad":
+            return "", "it is damaged"
+        Path(config.output.directory).mkdir(parents=True)
+        return config.output.directory, ""
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster, "_one", record)
+    for name in ("one.mp4", "bad.mp4", "two.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own
+        assert (
+            main(["run", "--no-display", "--ray", "--video", "one.mp4", "bad.mp4", "two.mp4", "--output", "out"]) == 1
+        )
+    out, err = capfd.readouterr()
+    assert "bad.mp4: it is damaged" in err, err
+    assert sorted(out.split()) == [str(tmp_path / "out/one"), str(tmp_path / "out/two")]
+    assert "1 of 3 videos failed" in err
+    assert (tmp_path / "out/two").is_dir()
