@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -65,12 +66,17 @@ def projected(points_m: np.ndarray, camera: Camera) -> F64:
     """Camera-space points (N, 3), z > 0 -> pixels (N, 2); far outside the picture along straight lines."""
     if not camera.distortion.any():
         return project(points_m, camera).astype(np.float64)
-    widest = _BEYOND * float(np.linalg.norm(unproject(_border(camera.size_px), camera), axis=1).max())
     xy = points_m[:, :2] / points_m[:, 2:]
-    far = np.maximum(np.linalg.norm(xy, axis=1) / widest, 1.0)[:, None]
+    far = np.maximum(np.linalg.norm(xy, axis=1) / _widest(camera), 1.0)[:, None]
     middle = camera.matrix_px[:2, 2]
     inner = np.concatenate([xy / far, np.ones((len(xy), 1))], 1)
     return np.asarray((project(inner, camera) - middle) * far + middle, np.float64)
+
+
+@lru_cache(maxsize=4)
+def _widest(camera: Camera) -> float:
+    """Distance from the axis, on the plane at depth 1, up to which a lens is taken at its word."""
+    return _BEYOND * float(np.linalg.norm(unproject(_border(camera.size_px), camera), axis=1).max())
 
 
 def _border(size_px: tuple[int, int]) -> F64:
@@ -81,22 +87,15 @@ def _border(size_px: tuple[int, int]) -> F64:
     return np.concatenate([np.stack(side, 1) for side in sides])
 
 
-def _between(samples: np.ndarray, knots: np.ndarray) -> F64:
-    """Matrix (S, K) that fills in at ``samples`` linearly between values at even ``knots``."""
-    step = knots[1] - knots[0]
-    return np.maximum(0.0, 1 - np.abs(samples[:, None] - knots[None]) / step)
-
-
 def _places(wide: Camera, camera: Camera, scale: int) -> tuple[F32, F32]:
     """Where each sample of the bent picture lies in the grid of the wide one: x and y, float32 (H * s, W * s)."""
-    sides = []
-    for length in camera.size_px:
-        knots = np.linspace(-0.5, length - 0.5, -(-length // _STEP_PX) + 1)
-        samples = (np.arange(length * scale) + 0.5) / scale - 0.5
-        sides.append((knots, _between(samples, knots)))
-    (x, fill_x), (y, fill_y) = sides
+    width, height = camera.size_px
+    # knots in the middle of cells of _STEP_PX pixels, one cell more on each side, filled in between by resizing
+    x, y = ((np.arange(-1, -(-length // _STEP_PX) + 1) + 0.5) * _STEP_PX - 0.5 for length in (width, height))
     knots = np.stack(np.meshgrid(x, y), -1)
     flat = unproject(knots, camera) * wide.matrix_px[[0, 1], [0, 1]] + wide.matrix_px[:2, 2]
-    grid = (flat + 0.5) * scale - 0.5
-    across, down = (np.asarray(fill_y @ grid[..., k] @ fill_x.T, np.float32) for k in (0, 1))
-    return across, down
+    grid = ((flat + 0.5) * scale - 0.5).astype(np.float32)
+    step = _STEP_PX * scale
+    full = cv2.resize(grid, (len(x) * step, len(y) * step), interpolation=cv2.INTER_LINEAR)
+    full = full[step : step + height * scale, step : step + width * scale]
+    return np.ascontiguousarray(full[..., 0], np.float32), np.ascontiguousarray(full[..., 1], np.float32)

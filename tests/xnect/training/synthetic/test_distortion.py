@@ -13,7 +13,7 @@ from xnect.training.synthetic.render import Drawing
 @settings(max_examples=8, deadline=None)
 def test_a_bent_picture_shows_things_where_its_lens_puts_them(seed):
     rng = np.random.default_rng(seed)
-    camera = look(camera_from_fov((96, 64), float(rng.uniform(35, 90))), np.zeros(3), 0, 0)
+    camera = look(camera_from_fov((192, 128), float(rng.uniform(35, 90))), np.zeros(3), 0, 0)
     bent = bent_camera(camera, random_distortion(rng, camera.camera))
     wide = pinhole_of(bent)
     # a pinhole picture whose colour is the direction that a pixel looks in
@@ -22,15 +22,17 @@ def test_a_bent_picture_shows_things_where_its_lens_puts_them(seed):
     image = np.concatenate([unproject(pixels, wide.camera), np.ones((height, width, 1))], -1).astype(np.float32)
     ident = np.repeat(np.repeat(np.arange(width, dtype=np.int16)[None], height, 0), 2, 0).repeat(2, 1)
     drawing = bend(Drawing(image, np.ones(ident.shape, np.float32), ident, 2), wide.camera, bent.camera)
-    assert drawing.image.shape == (64, 96, 3)
+    assert drawing.image.shape == (128, 192, 3)
     rays = drawing.image.reshape(-1, 3)
     flat = cv2.projectPoints(
         rays, np.zeros(3), np.zeros(3), camera.camera.matrix_px, bent.camera.distortion
-    )[0].reshape(64, 96, 2)  # fmt: skip
-    assert np.abs(flat - np.stack(np.meshgrid(np.arange(96), np.arange(64)), -1)).max() < 0.15
+    )[0].reshape(128, 192, 2)  # fmt: skip
+    assert np.abs(flat - np.stack(np.meshgrid(np.arange(192), np.arange(128)), -1)).max() < 0.15
     columns = drawing.ident[1::2, 1::2]
     assert (
-        np.abs(columns - (rays[:, 0].reshape(64, 96) * wide.camera.matrix_px[0, 0] + wide.camera.matrix_px[0, 2])).max()
+        np.abs(
+            columns - (rays[:, 0].reshape(128, 192) * wide.camera.matrix_px[0, 0] + wide.camera.matrix_px[0, 2])
+        ).max()
         < 1.1
     )
     inside = rays[::7].astype(np.float64) * rng.uniform(1, 9)
