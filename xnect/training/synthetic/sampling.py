@@ -121,21 +121,32 @@ class SceneSampler:
     ) -> None:
         """One more person, if there is a place."""
         actor = self._standing(rng, frames)
-        spot = self._spot(rng, eye, actor, bodies) if actor else None
+        spot = self._spot(rng, eye, actor, actors, bodies) if actor else None
         if actor and spot is not None:
             actors.append(_moved(actor, spot))
             bodies.append(self._capsules(actors[-1], 0))
 
-    def _spot(self, rng: np.random.Generator, eye: _RandomCamera, actor: Actor, bodies: list[Capsules]) -> F64 | None:
+    def _spot(
+        self, rng: np.random.Generator, eye: _RandomCamera, actor: Actor, others: list[Actor], bodies: list[Capsules]
+    ) -> F64 | None:
         """A free place (3,) in the picture for somebody, None where there is none."""
         for _ in range(_TRIES):
             spot = eye.spot(rng)
             mine = _shifted(self._capsules(actor, 0), spot)
             if np.linalg.norm(mine.points() - eye.centre_m, axis=1).min() < 0.6:
                 continue
-            if all(overlap(mine, other) <= TOUCH_M for other in bodies):
+            if all(overlap(mine, b) <= TOUCH_M for b in bodies) and not self._collides(actor, spot, others):
                 return spot
         return None
+
+    def _collides(self, actor: Actor, spot: F64, others: list[Actor]) -> bool:
+        """Whether somebody runs into one of the others later in a sequence; a few frames are looked at."""
+        frames = len(actor.poses)
+        for k in range(1, frames)[:: max(1, frames // 5)]:
+            mine = _shifted(self._capsules(actor, k), spot)
+            if any(overlap(mine, self._capsules(other, k)) > TOUCH_M for other in others):
+                return True
+        return False
 
     def _standing(self, rng: np.random.Generator, frames: int) -> Actor | None:
         """Somebody dressed and moving in the middle of the world."""
