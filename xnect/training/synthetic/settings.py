@@ -37,6 +37,8 @@ _FREE_M = {
     "st_peters_square_night": 16.0, "studio_small_03": 3.0, "studio_small_05": 3.0, "thatch_chapel": 4.0,
     "vestibule": 8.0,
 }  # fmt: skip
+#: Seats that nobody fits into: the table on its arm goes through the sitter.
+_NOT_TO_SIT_ON = ("by_classseat",)
 #: How far ground reaches in a panorama that nobody has looked at [m].
 _UNKNOWN_FREE_M = 6.0
 #: Panoramas of water, of the sky alone, or taken from a bridge: nobody can stand there.
@@ -183,7 +185,10 @@ class Settings:
         rows = [
             r
             for r in self._assets.props
-            if r["seat_height_m"] and 0.35 <= float(r["seat_height_m"]) <= highest_m and float(r["width_m"]) < 1.1
+            if r["id"] not in _NOT_TO_SIT_ON
+            and r["seat_height_m"]
+            and 0.35 <= float(r["seat_height_m"]) <= highest_m
+            and float(r["width_m"]) < 1.1
         ]
         return rows[int(rng.integers(len(rows)))]
 
