@@ -53,7 +53,7 @@ def encode(joints_m: np.ndarray, xy: np.ndarray, height_m: np.ndarray | float) -
 
     Returns:
         Values float32 (P, 14, 63), and the mask of the supervised channels, bool (14, 63): the loss counts those only,
-        and of joints that are seen only.
+        and of joints with evidence in the picture only: seen, or next on the body to one that is.
     """
     scale = REFERENCE_HEIGHT_M / np.broadcast_to(np.asarray(height_m, np.float64), len(joints_m))
     bones = (joints_m - joints_m[:, PARENTS_3D]) * scale[:, None, None]

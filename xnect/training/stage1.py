@@ -1,74 +1,44 @@
-"""Trains Stage I's 2D part on photos with labelled joints (``xnect train stage1``)."""
+"""Trains Stage I on photos with labelled joints and on synthetic pictures (``xnect train stage1``)."""
 
 from __future__ import annotations
 
 import argparse
 import copy
 import datetime
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from xnect.config import NetworkConfig
 from xnect.errors import ConfigError
-from xnect.stages.network import MEAN, STD, NetworkSpec, Stage1, TorchNetwork, channels_last, load_stage1, save_stage1
+from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, channels_last, load_stage1, save_stage1
 from xnect.training.datasets.people import load_people
 from xnect.training.datasets.store import Store
 from xnect.training.held_out import HeldOut
 from xnect.training.loop import LoopConfig, Trainer
+from xnect.training.map_loss import MapLoss
 from xnect.training.soft_maps import attach_soft_maps
-from xnect.training.targets import draw_targets
-from xnect.training.views import ViewConfig, draw_crops
+from xnect.training.views import ViewConfig
 
-#: Pictures in which everyone or several people are labelled are drawn so many times as often as others.
-RICH_SHARE = 4
-#: Scale of the loss, so that it is of order one.
-LOSS_SCALE = 40.0
-
-
-class MapLoss:
-    """The loss of one training step: draws crops and targets on the store's device and compares the maps.
-
-    Weighted mean squared error over heatmaps and affinity fields (Cao et al. 2017; weights in ``targets``). Each step
-    draws the size of its crops from ``views``; batches of larger crops are smaller, so that every step has about as
-    many pixels as ``batch`` crops of the first size.
-    """
-
-    def __init__(self, store: Store, views: Sequence[ViewConfig], batch: int, bf16: bool) -> None:
-        self._store, self._views, self._bf16 = store, views, bf16
-        self._batches = [max(2, round(batch * (views[0].size / view.size) ** 2)) for view in views]
-        self._focal = store.focal_people()
-        useful = torch.nonzero(self._focal.any(1)).flatten()
-        rich = useful[store.complete[useful] | (self._focal[useful].sum(1) > 1)]
-        empty = torch.nonzero(~self._focal.any(1) & store.complete).flatten()
-        self._pool = torch.cat([useful, *[rich] * (RICH_SHARE - 1), empty])
-        self._mean = torch.tensor(MEAN, device=store.device).view(1, 3, 1, 1)
-        self._std = torch.tensor(STD, device=store.device).view(1, 3, 1, 1)
-
-    def __len__(self) -> int:
-        return len(self._pool)
-
-    def __call__(self, net: nn.Module, step: int) -> Tensor:
-        """Loss of one batch; random numbers come from torch's own generators."""
-        device = self._store.device
-        with torch.no_grad():
-            choice = int(torch.randint(len(self._views), (), device="cpu"))
-            rows = self._pool[torch.randint(len(self._pool), (self._batches[choice],), device=device)]
-            crops = draw_crops(self._store, rows, self._pool, self._focal, self._views[choice])
-            targets = draw_targets(crops)
-            images = ((crops.images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self._bf16):
-            maps, _ = net(images)
-        return ((maps.float() - targets.maps) ** 2 * targets.weight).mean() * LOSS_SCALE
+_PHOTOS = ["COCO 2017 keypoints (CC BY 4.0 annotations)", "LSP-extended (Johnson and Everingham 2011)"]
+_SYNTHETIC = ["synthetic pictures of xnect synth (credits in docs/synthetic.md)"]
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The options of ``xnect train stage1``."""
     parser = argparse.ArgumentParser(prog="xnect train stage1", description=__doc__)
     add = parser.add_argument
-    add("--data", type=Path, nargs="+", required=True, help="folders with train13.json and its picture shards")
+    add("--data", type=Path, nargs="+", help="folders with train13.json and its picture shards")
+    add("--synthetic", type=Path, help="folder of `xnect synth write`: beside the photos, or instead of them")
+    add(
+        "--synthetic-share",
+        type=float,
+        default=0.3,
+        help="share of synthetic crops beside photos; 1 = photos only judge",
+    )
+    add("--encoding", action="store_true", help="train the 3D encoding too, from the synthetic pictures")
     add("--out", type=Path, required=True, help="folder for checkpoint, log, curve and weights")
     add("--network", default="selecsls42", help="trunk, see `python -m backbone summary`")
     add("--width", type=float, default=0.5, help="factor on the trunk's channels")
@@ -92,7 +62,44 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     for size in options.size:
         if size % 16 or size < 64:
             raise ConfigError(f"--size {size}: a multiple of 16, at least 64, expected")
+    if options.data is None and options.synthetic is None:
+        raise ConfigError("nothing to train on: give --data, --synthetic or both")
+    if not 0 <= options.synthetic_share <= 1:
+        raise ConfigError(f"--synthetic-share {options.synthetic_share:g}: 0 to 1 expected")
+    if options.encoding and options.synthetic is None:
+        raise ConfigError("--encoding needs --synthetic: photos have no 3D truth")
     return options
+
+
+def trains_on_photos(options: argparse.Namespace) -> bool:
+    """Whether photos are drawn; beside synthetic pictures alone they may still serve as the judge."""
+    return options.data is not None and not (options.synthetic is not None and options.synthetic_share == 1)
+
+
+def read_stores(options: argparse.Namespace) -> tuple[Store | None, Store | None]:
+    """The photos and the synthetic pictures to draw crops from, on the CPU; None where none are drawn."""
+    photos = synthetic = None
+    if trains_on_photos(options):
+        photos = load_people(options.data, options.side, limit=options.limit)
+        if options.soft_maps:
+            photos = attach_soft_maps(photos, options.soft_maps)
+    if options.synthetic and (options.synthetic_share > 0 or photos is None):
+        from xnect.training.datasets.synthetic import load_synthetic  # brings the whole engine with it
+
+        synthetic = load_synthetic(options.synthetic, options.side, limit=options.limit)
+    return photos, synthetic
+
+
+def build(options: argparse.Namespace) -> Stage1:
+    """The network to train: random, or from --init; a 3D head that the file lacks starts at random."""
+    if options.init is None:
+        return Stage1(NetworkSpec(options.network, options.width, options.head, options.encoding))
+    known = load_stage1(options.init)
+    if known.spec.encoding or not options.encoding:
+        return known
+    net = Stage1(replace(known.spec, encoding=True))
+    net.load_state_dict(known.state_dict(), strict=False)
+    return net
 
 
 def write_weights(net: nn.Module, options: argparse.Namespace, trainer: Trainer, figures: dict[str, float]) -> None:
@@ -100,9 +107,10 @@ def write_weights(net: nn.Module, options: argparse.Namespace, trainer: Trainer,
     assert isinstance(net, Stage1)
     facts = {
         "training": {
-            "data": ["COCO 2017 keypoints (CC BY 4.0 annotations)", "LSP-extended (Johnson and Everingham 2011)"],
+            "data": [*(_PHOTOS if trains_on_photos(options) else []), *(_SYNTHETIC if options.synthetic else [])],
+            "synthetic_share": options.synthetic_share if options.synthetic and trains_on_photos(options) else None,
             "teacher": "human-pose-estimation-0001 (Open Model Zoo, Apache-2.0), maps only"
-            if options.soft_maps
+            if options.soft_maps and trains_on_photos(options)
             else None,
             "steps": trainer.step,
             "crop_px": options.size,
@@ -123,14 +131,10 @@ def main(argv: list[str] | None = None) -> int:
     device = torch.device(name)
     torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
-    store = load_people(options.data, options.side, limit=options.limit)
-    if options.soft_maps:
-        store = attach_soft_maps(store, options.soft_maps)
-    store = store.to(device)
-    spec = NetworkSpec(options.network, options.width, options.head)
-    net = load_stage1(options.init) if options.init else Stage1(spec)
-    net = channels_last(net.to(device))
-    loss = MapLoss(store, [ViewConfig.of_size(size) for size in options.size], options.batch, bf16=True)
+    photos, synthetic = (None if s is None else s.to(device) for s in read_stores(options))
+    net = channels_last(build(options).to(device))
+    views = [ViewConfig.of_size(size) for size in options.size]
+    loss = MapLoss(photos, views, options.batch, bf16=True, synthetic=synthetic, share=options.synthetic_share)
     config = LoopConfig(
         out=options.out, steps=options.steps, minutes=options.minutes, learning_rate=options.lr, warmup=options.warmup,
         seed=options.seed, eval_every_s=options.eval_every * 60,
@@ -138,11 +142,11 @@ def main(argv: list[str] | None = None) -> int:
     trainer = Trainer(net, loss, config)
     if options.resume:
         trainer.resume(options.out / "checkpoint.pt")
-    held_out = HeldOut(options.data, limit=options.limit)
+    held_out = HeldOut(options.data, limit=options.limit) if options.data else None
 
     def evaluate(average: nn.Module) -> dict[str, float]:
         assert isinstance(average, Stage1)
-        figures = held_out(TorchNetwork(copy.deepcopy(average), NetworkConfig(device=name)))
+        figures = held_out(TorchNetwork(copy.deepcopy(average), NetworkConfig(device=name))) if held_out else {}
         write_weights(average, options, trainer, figures)
         return figures
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from xnect.skeleton.joints import FLIP_2D, LIMBS
+from xnect.skeleton.joints import FLIP_2D, FLIP_3D, LIMBS
 from xnect.training.datasets.store import Store
 
 #: Where a limb's affinity field lands when the picture is mirrored.
@@ -60,6 +60,9 @@ class Crops:
         ignore: bool (B, P).
         known: float32 (B, 1, S/8, S/8): 1 where the absence of people is certain.
         soft: float32 (B, 40, S/8, S/8) or None: a teacher's maps in the crop.
+        encoding: float32 (B, P, 14, 63) or None: the 3D encoding at each joint, in the frame of its ray in the camera
+            of which the crop is a picture.
+        evidence: float32 (B, P, 14) or None: how much that counts; 0 where the joint is not in the crop.
     """
 
     images: torch.Tensor
@@ -68,6 +71,8 @@ class Crops:
     ignore: torch.Tensor
     known: torch.Tensor
     soft: torch.Tensor | None
+    encoding: torch.Tensor | None = None
+    evidence: torch.Tensor | None = None
 
 
 def _uniform(low: float, high: float, *shape: int, device: torch.device) -> torch.Tensor:
@@ -126,6 +131,8 @@ class _View:
     ignore: torch.Tensor
     complete: torch.Tensor
     soft: torch.Tensor | None
+    encoding: torch.Tensor | None
+    evidence: torch.Tensor | None
 
 
 def _view(store: Store, rows: torch.Tensor, focal: torch.Tensor, config: ViewConfig, drift: float) -> _View:
@@ -146,7 +153,12 @@ def _view(store: Store, rows: torch.Tensor, focal: torch.Tensor, config: ViewCon
     if store.soft_maps is not None:
         maps = (store.soft_maps[rows].float() - 0.0) / 255
         soft = _turned_soft(_warp(maps, _sources(affine, config.size // 8, 8), store.side), affine, mirrored)
-    return _View(pixels, inside, joints, boxes, store.ignore[rows], store.complete[rows], soft)
+    encoding = evidence = None
+    if store.bones is not None and store.rays is not None:
+        rays = store.rays[rows]
+        encoding = turned_encoding(encode(store.bones[rows], rays[..., :2]), affine, mirrored)
+        evidence = torch.where(mirrored[:, None, None], rays[:, :, FLIP_2D.tolist(), 2], rays[..., 2])
+    return _View(pixels, inside, joints, boxes, store.ignore[rows], store.complete[rows], soft, encoding, evidence)
 
 
 def _turned_soft(maps: torch.Tensor, affine: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
@@ -159,6 +171,32 @@ def _turned_soft(maps: torch.Tensor, affine: torch.Tensor, mirrored: torch.Tenso
     heat = torch.where(m, heat[:, FLIP_2D.tolist()], heat)
     paf = torch.where(m[..., None], paf[:, FLIP_LIMBS], paf)
     return torch.cat([heat, paf.flatten(1, 2)], 1)
+
+
+def encode(bones: torch.Tensor, xy: torch.Tensor) -> torch.Tensor:
+    """``codec.encoding.encode`` on the device: bones (..., 21, 3), picture-plane places (..., 14, 2) -> (..., 14, 63)."""
+    ray = F.normalize(torch.cat([xy, torch.ones_like(xy[..., :1])], -1), dim=-1)
+    x, y, z = ray.unbind(-1)
+    k = 1 / (1 + z)
+    rows = [(1 - k * x * x, -k * x * y, x), (-k * x * y, 1 - k * y * y, y), (-x, -y, z)]
+    rotation = torch.stack([torch.stack(row, -1) for row in rows], -2)
+    return torch.einsum("...kc,...jcd->...jkd", bones, rotation).flatten(-2)
+
+
+def turned_encoding(encoding: torch.Tensor, affine: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
+    """Encodings (B, P, 14, 63) after a view's map (B, 2, 3), as the crop's own camera has them.
+
+    A crop is the picture of a camera with the source's centre, turned about the optical axis and perhaps looking into
+    a mirror, its focal length scaled and its principal point moved: pixel and ray keep their match under scaling and
+    shifting, so only turn and mirror act. The shortest rotation onto a ray turns along with the camera, therefore the
+    vectors turn about z by the same angle; in the mirror left and right change places.
+    """
+    unit = affine[:, :, :2] / affine[:, :, :2].norm(dim=1, keepdim=True)
+    vectors = encoding.unflatten(-1, (-1, 3))
+    flat = torch.einsum("bij,bpnkj->bpnki", unit, vectors[..., :2])
+    vectors = torch.cat([flat, vectors[..., 2:]], -1)
+    other = vectors[:, :, FLIP_2D.tolist()][:, :, :, FLIP_3D.tolist()]
+    return torch.where(mirrored[:, None, None, None, None], other, vectors).flatten(-2)
 
 
 def _hide_covered(view: _View, covered: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -193,7 +231,7 @@ def draw_crops(store: Store, rows: torch.Tensor, pool: torch.Tensor, focal: torc
     covered = torch.zeros(count, 1, size, size, dtype=torch.bool, device=device)
     known = torch.ones(count, 1, cells, cells, device=device)
     soft = None
-    people: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    people: list[tuple[torch.Tensor, ...]] = []
     for layer in range(1 + int(torch.randint(config.layers, (), device="cpu"))):
         if layer:
             rows = pool[torch.randint(len(pool), (count,), device=device)]
@@ -207,20 +245,20 @@ def draw_crops(store: Store, rows: torch.Tensor, pool: torch.Tensor, focal: torc
         if view.soft is not None:
             soft = torch.where(fresh_cells, view.soft, torch.zeros_like(view.soft) if soft is None else soft)
         covered = covered | view.inside
-        people.append((joints, boxes, view.ignore))
-    joints, boxes, ignore = (torch.cat(parts, 1) for parts in zip(*people, strict=True))
-    joints, boxes, ignore = _packed(joints, boxes, ignore)
-    return Crops(photometric(images), joints, boxes, ignore, known, soft)
+        labels: tuple[torch.Tensor, ...] = (joints, boxes, view.ignore)
+        if view.encoding is not None and view.evidence is not None:
+            labels = (*labels, view.encoding, view.evidence * joints[..., 2])
+        people.append(labels)
+    joints, boxes, ignore, *truth = _packed(*(torch.cat(parts, 1) for parts in zip(*people, strict=True)))
+    return Crops(photometric(images), joints, boxes, ignore, known, soft, *truth)
 
 
-def _packed(
-    joints: torch.Tensor, boxes: torch.Tensor, ignore: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _packed(joints: torch.Tensor, boxes: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Only as many people rows as the fullest crop needs, people first."""
     there = (joints[..., 2] > 0).any(-1) | (boxes[..., 2] > boxes[..., 0])
     order = there.float().argsort(dim=1, descending=True, stable=True)[:, : max(1, int(there.sum(1).max()))]
     batch = torch.arange(len(joints), device=joints.device)[:, None]
-    return joints[batch, order], boxes[batch, order], ignore[batch, order]
+    return tuple(part[batch, order] for part in (joints, boxes, *others))
 
 
 def boxes_mask(boxes: torch.Tensor, cells: int, margin: float = 0.0, stride: int = 8) -> torch.Tensor:

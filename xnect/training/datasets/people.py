@@ -147,7 +147,7 @@ def load_people(
     if not pictures:
         names = folders if isinstance(folders, Path) else ", ".join(map(str, folders))
         raise FormatError(f"no labelled picture found in {names}")
-    store = _empty(len(pictures), side)
+    store = empty_store(len(pictures), side)
 
     def decode(row: int) -> None:
         pixels = pictures[row].pixels()
@@ -162,7 +162,8 @@ def load_people(
     return store
 
 
-def _empty(count: int, side: int) -> Store:
+def empty_store(count: int, side: int) -> Store:
+    """A store of black pictures without people, to be filled."""
     return Store(
         pictures=torch.zeros(count, 3, side, side, dtype=torch.uint8),
         size=torch.zeros(count, 2),

@@ -25,6 +25,10 @@ class Store:
         ids: int64 (N,): the picture's number in its data set.
         soft_maps: uint8 (N, C, s, s) or None: a teacher's heatmaps (0 to 1 as 0..255) and affinity fields (-1 to 1 as
             0..255), over the whole S x S picture.
+        bones: float32 (N, P, 21, 3) or None: vector from each 3D joint's parent to it, camera axes, rescaled to a body
+            of 1.70 m [m].
+        rays: float32 (N, P, 14, 3) or None: where each 2D joint lies on the picture plane (x/z, y/z), and how much the
+            encoding there counts, 0 to 1 (0 = no 3D truth).
     """
 
     pictures: torch.Tensor
@@ -35,6 +39,8 @@ class Store:
     complete: torch.Tensor
     ids: torch.Tensor
     soft_maps: torch.Tensor | None = None
+    bones: torch.Tensor | None = None
+    rays: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)

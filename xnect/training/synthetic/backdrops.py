@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from xnect.structures import F32, F64, Bool
@@ -97,15 +98,23 @@ class Panorama:
     def paint(
         self, image: F32, unseen: Bool, camera: PlacedCamera, light: Light, shadows: Shadows, heap: TextureHeap
     ) -> None:
-        """See ``render.Background``."""
+        """See ``render.Background``; drawn at half size, which is still finer than the panoramas' own pixels."""
         tile = heap.levels[[self.ground] if self.ground >= 0 else []]
         tint = np.ones(3, np.float32) if self.ground_tint is None else self.ground_tint
         up, shade = ground_light(light)
+        height, width = unseen.shape
+        small = (height + 1) // 2, (width + 1) // 2
+        wanted = cv2.resize(unseen.view(np.uint8), small[::-1], interpolation=cv2.INTER_AREA)
+        wanted = cv2.dilate(np.ceil(wanted).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.bool_)
+        coarse = np.zeros((*small, 3), np.float32)
+        rays = camera.rays @ np.array([[width / small[1], 0, 0.5], [0, height / small[0], 0.5], [0, 0, 1]])
         painting.paint_panorama(
-            image, unseen, camera.rays, camera.centre_m, heap.levels[self.texture, 0], self.yaw_deg / 360, self.gain, self.view_height_m,
+            coarse, wanted, rays, camera.centre_m, heap.levels[self.texture, 0], self.yaw_deg / 360, self.gain, self.view_height_m,
             self.radius_m, tile, tint, 0.8 * self.radius_m, up, heap.texels, shadows.to_map, shadows.nearest,
             shadows.spread, shadows.bias_m, shade, shadows.occlusion, shadows.corner_m, shadows.step_m,
         )  # fmt: skip
+        fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+        np.copyto(image, fine, where=unseen[..., None])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ class PlacedCamera:
     """A camera in the world.
 
     Attributes:
-        camera: Intrinsics (no distortion).
+        camera: Intrinsics; the drawing itself is of a pinhole, a distortion is the business of ``distortion.py``.
         camera_from_world: Rotation float64 (3, 3).
         centre_m: Place float64 (3,), world.
     """

@@ -87,12 +87,19 @@ class Box:
 
     def meets(self, other: Box) -> bool:
         """Whether two boxes touch, seen from above (circles inside the footprints and the centres are compared)."""
+        apart = np.linalg.norm((self.centre_m - other.centre_m)[[0, 2]])
+        if apart > self._round_m() + other._round_m() + 0.04:
+            return False
         mine, theirs = self._grid(), other._grid()
         return self.holds(theirs, 0.02) or other.holds(mine, 0.02)
 
     def corners(self) -> F64:
         """The eight corners (8, 3)."""
         return self._grid()[[0, 4, 20, 24, 100, 104, 120, 124]]
+
+    def _round_m(self) -> float:
+        """Radius of a ball around the box [m]."""
+        return float(np.linalg.norm(self.half_m))
 
     def _grid(self) -> F64:
         steps = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from xnect.structures import F64
@@ -54,20 +56,26 @@ class Desks:
         """
         count = 1 if rng.random() < 0.8 else 2
         desk = self._studio.props.mesh(str(rng.choice(_DESKS)))
-        low, high = desk.vertices_m.min(0), desk.vertices_m.max(0)
-        top, depth = float(high[1]), float(high[2] - low[2])
+        top = float(desk.vertices_m[:, 1].max())
         edge = float(rng.uniform(0.2, 0.34))  # from the pelvis to the desk's near edge
-        turned = turn("y", float(rng.choice([0.0, 180.0])))
-        place = np.array([rng.normal(0, 0.15), 0.0, edge + depth / 2])
-        meshes, boxes = [placed(desk, turned, place)], [box_of(desk, turned, place)]
-        actors: list[Actor] = []
+        meshes, boxes, sitters = [], [], []
         for k in range(count):
             x = 0.0 if count == 1 else (k - 0.5) * rng.uniform(0.7, 0.9)
-            seat = self._seat_mesh(rng, np.array([x, 0.0, -0.05]), 0.0)
-            meshes.append(seat[0])
-            boxes.append(seat[1])
+            mesh, box, seat = self._seat_mesh(rng, np.array([x, 0.0, -0.05]), 0.0, top - 0.24)
+            meshes.append(mesh)
+            boxes.append(box)
             person = self._studio.wardrobe.dressed(self._stylist.looks(rng, seated=True))
-            actors.append(self._sitter(rng, person, seat[2], frames, np.array([x, 0.0, 0.0]), (top, edge)))
+            sitters.append((person, self._seated(rng, person, seat, frames), np.array([x, 0.0, 0.0])))
+        # a desk that the knees do not fit under stands on longer legs
+        knees = max(self._knees_m(person, pose) for person, poses, _ in sitters for pose in poses)
+        raised = max(top, knees + 0.05)
+        desk = replace(desk, vertices_m=desk.vertices_m * np.array([1, raised / top, 1], np.float32))
+        top, depth = raised, float(np.ptp(desk.vertices_m[:, 2]))
+        turned = turn("y", float(rng.choice([0.0, 180.0])))
+        place = np.array([rng.normal(0, 0.15), 0.0, edge + depth / 2])
+        meshes.append(placed(desk, turned, place))
+        boxes.append(box_of(desk, turned, place))
+        actors = [self._busy(rng, person, poses, spot, (top, edge)) for person, poses, spot in sitters]
         meshes += self._on_desk(rng, top, place, depth)
         face = self._studio.space.places(actors[0].person.body, actors[0].poses[0])
         nose = self._studio.space.at(face, "nose")
@@ -98,7 +106,7 @@ class Desks:
                 continue
             person = self._studio.wardrobe.dressed(self._stylist.looks(rng, seated=True))
             spot = box.centre_m * [1, 0, 1] + about @ np.array([0.0, 0.0, 0.05])
-            actor = self._sitter(rng, person, seat, frames, np.zeros(3), None)
+            actor = self._busy(rng, person, self._seated(rng, person, seat, frames), np.zeros(3), None)
             actor = Actor(person, [p.turned(about, spot) for p in actor.poses], actor.held)
             mine = capsules(space, space.places(person.body, actor.poses[0]), person.body.height_m)
             if all(overlap(mine, b) <= 0.02 for b in bodies) and not any(b.holds(mine.points(), 0.03) for b in boxes):
@@ -109,41 +117,49 @@ class Desks:
             x += float(rng.uniform(0.75, 1.3))
         return actors, tuple(meshes), boxes
 
-    def _seat_mesh(self, rng: np.random.Generator, place: F64, yaw: float) -> tuple[Mesh, Box, float]:
+    def _seat_mesh(
+        self, rng: np.random.Generator, place: F64, yaw: float, highest_m: float = 0.6
+    ) -> tuple[Mesh, Box, float]:
         """Something to sit on: mesh, box and the height of its seat."""
-        for _ in range(6):
-            row = self._settings.prop(rng, seat=True)
-            if float(row["width_m"]) < 1.1:
-                break
+        row = self._settings.seat(rng, highest_m)
         mesh = self._studio.props.mesh(row["id"])
         turned = turn("y", yaw)
         return placed(mesh, turned, place), box_of(mesh, turned, place), float(row["seat_height_m"])
 
-    def _sitter(
-        self,
-        rng: np.random.Generator,
-        person: Person,
-        seat_m: float,
-        frames: int,
-        spot: F64,
-        desk: tuple[float, float] | None,
-    ) -> Actor:
-        """Somebody who sits, facing +z; ``desk``: its height and the distance of its near edge."""
+    def _seated(self, rng: np.random.Generator, person: Person, seat_m: float, frames: int) -> list[Pose]:
+        """Somebody who sits at the origin, facing +z, with the motion capture's own upper body."""
         space, body = self._studio.space, person.body
         motion = self._moves.upright(rng, frames)
-        limbs, gestures = Limbs(space, body), Gestures(space, body)
+        limbs = Limbs(space, body)
         posture = int(rng.integers(1 << 30))
         poses = [
             limbs.seated(p, seat_m, np.random.default_rng(posture))
             for p in Retarget(space, body, motion.offsets_m).poses(motion)
         ]
         sink = self._above_seat(person, poses[0]) - seat_m
-        poses = [Pose(p.rotations, p.pelvis_m - [0, sink, 0]) for p in poses]
+        return [Pose(p.rotations, p.pelvis_m - [0, sink, 0]) for p in poses]
+
+    def _knees_m(self, person: Person, pose: Pose) -> float:
+        """Height of the top of the higher knee [m]."""
+        space = self._studio.space
+        places = space.places(person.body, pose)
+        return max(float(space.at(places, f"calf_{s}")[1]) for s in "lr") + 0.08 * person.body.height_m / 1.7
+
+    def _busy(
+        self,
+        rng: np.random.Generator,
+        person: Person,
+        poses: list[Pose],
+        spot: F64,
+        desk: tuple[float, float] | None,
+    ) -> Actor:
+        """A seated person's arms get something to do; ``desk``: its height and the distance of its near edge."""
+        gestures = Gestures(self._studio.space, person.body)
         gesture = self._gesture(rng, gestures, poses[0], desk)
-        if gesture and frames == 1:
+        if gesture and len(poses) == 1:
             poses = [gesture.pose]
         poses = [self._hands_clear(gestures, p, desk) for p in poses]
-        held = self._things.of(gesture) if gesture and frames == 1 else ()
+        held = self._things.of(gesture) if gesture and len(poses) == 1 else ()
         return Actor(person, [Pose(p.rotations, p.pelvis_m + spot) for p in poses], held)
 
     def _above_seat(self, person: Person, pose: Pose) -> float:

@@ -69,25 +69,34 @@ def random_lens(rng: np.random.Generator) -> Lens:
 
 
 @njit(cache=True, fastmath=True)
+def _curve(light: np.float32, contrast: np.float32) -> np.float32:
+    """Display value of one colour's light: highlights roll off and do not clip at once, then gamma 2 and an S curve."""
+    one, knee = np.float32(1), np.float32(0.7)
+    light = max(np.float32(0), light)
+    rolled = one - np.float32(0.09) / max(light - np.float32(0.4), np.float32(0.3))
+    v = np.sqrt(rolled if light > knee else light)
+    return v + contrast * (v * v * (np.float32(3) - v - v) - v)
+
+
+@njit(cache=True, fastmath=True)
 def _develop(
     image: np.ndarray, gain: np.ndarray, vignette: float, saturation: float, contrast: float, out: np.ndarray
 ) -> None:
-    """Linear light (H, W, 3) -> display values 0 to 1, in blue, green, red order."""
+    """Linear light (H, W, 3) -> display values 0 to 1, in blue, green, red order; single precision throughout."""
     height, width = image.shape[:2]
-    middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
-    far = 1 / (middle_x * middle_x + middle_y * middle_y)
+    middle_x, middle_y = np.float32((width - 1) / 2), np.float32((height - 1) / 2)
+    loss = np.float32(vignette) / (middle_x * middle_x + middle_y * middle_y)
+    one, s, c = np.float32(1), np.float32(saturation), np.float32(contrast)
+    red, green, blue = np.float32(gain[0]), np.float32(gain[1]), np.float32(gain[2])
     for y in range(height):
+        down = (np.float32(y) - middle_y) ** 2
         for x in range(width):
-            dark = 1 - vignette * ((x - middle_x) ** 2 + (y - middle_y) ** 2) * far
-            r, g, b = image[y, x, 0] * gain[0] * dark, image[y, x, 1] * gain[1] * dark, image[y, x, 2] * gain[2] * dark
-            grey = 0.3 * r + 0.59 * g + 0.11 * b
-            for k in range(3):
-                v = r if k == 2 else (g if k == 1 else b)
-                v = max(0.0, grey + saturation * (v - grey))
-                if v > 0.7:  # highlights roll off and do not clip at once
-                    v = 0.7 + 0.3 * (1 - np.exp(-(v - 0.7) / 0.3))
-                v = np.sqrt(v)
-                out[y, x, k] = v + contrast * (v * v * (3 - 2 * v) - v)
+            dark = one - loss * ((np.float32(x) - middle_x) ** 2 + down)
+            r, g, b = image[y, x, 0] * red * dark, image[y, x, 1] * green * dark, image[y, x, 2] * blue * dark
+            grey = np.float32(0.3) * r + np.float32(0.59) * g + np.float32(0.11) * b
+            out[y, x, 0] = _curve(grey + s * (b - grey), c)
+            out[y, x, 1] = _curve(grey + s * (g - grey), c)
+            out[y, x, 2] = _curve(grey + s * (r - grey), c)
 
 
 @lru_cache(maxsize=2)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xnect.geometry import project
 from xnect.skeleton.joints import JOINT_3D_OF_2D, JOINTS_3D
 from xnect.structures import F32, F64, U8
 from xnect.training.synthetic.bodies import BodySpace
 from xnect.training.synthetic.cameras import PlacedCamera
+from xnect.training.synthetic.distortion import projected
 from xnect.training.synthetic.meshes import Mesh
 from xnect.training.synthetic.raster import count_samples
 from xnect.training.synthetic.render import Drawing
@@ -38,6 +38,7 @@ class Labels:
         area_px: float32 (P,), pixels that show the person.
         height_m: float32 (P,), standing height.
         matrix_px: float64 (3, 3), intrinsics.
+        distortion: float64 (5,), k1, k2, p1, p2, k3 as OpenCV has them.
     """
 
     ids: np.ndarray
@@ -49,6 +50,7 @@ class Labels:
     area_px: F32
     height_m: F32
     matrix_px: F64
+    distortion: F64
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,7 +59,7 @@ class Labels:
         """Some of the people."""
         return Labels(
             self.ids[keep], self.joints_m[keep], self.joints_px[keep], self.seen[keep], self.seen_3d[keep],
-            self.box_px[keep], self.area_px[keep], self.height_m[keep], self.matrix_px,
+            self.box_px[keep], self.area_px[keep], self.height_m[keep], self.matrix_px, self.distortion,
         )  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def visibility(drawing: Drawing, camera: PlacedCamera, points_m: np.ndarray, ide
     z = points_m[:, 2]
     ahead = z > 1e-3
     safe = np.where(ahead[:, None], points_m, [0.0, 0.0, 1.0])
-    at = np.rint((project(safe, camera.camera) + 0.5) * drawing.scale - 0.5)
+    at = np.rint((projected(safe, camera.camera) + 0.5) * drawing.scale - 0.5)
     inside = ahead & (at >= 0).all(1) & (at[:, 0] < width) & (at[:, 1] < height)
     x, y = np.where(inside, at[:, 0], 0).astype(int), np.where(inside, at[:, 1], 0).astype(int)
     near = drawing.inv_depth[y, x].astype(np.float64)
@@ -116,7 +118,7 @@ def label(
     return Labels(
         np.asarray(ids, np.int64), joints.astype(np.float32), flat.astype(np.float32), seen, seen_3d,
         box.astype(np.float32), (shown / drawing.scale**2).astype(np.float32), np.asarray(heights_m, np.float32),
-        camera.camera.matrix_px.copy(),
+        camera.camera.matrix_px.copy(), camera.camera.distortion.copy(),
     )  # fmt: skip
 
 
@@ -128,7 +130,7 @@ def masks(drawing: Drawing) -> U8:
 
 def _projected(points: np.ndarray, camera: PlacedCamera) -> np.ndarray:
     ahead = points[:, 2:] > 1e-3
-    return np.where(ahead, project(np.where(ahead, points, [0.0, 0.0, 1.0]), camera.camera), 0.0)
+    return np.where(ahead, projected(np.where(ahead, points, [0.0, 0.0, 1.0]), camera.camera), 0.0)
 
 
 def _box(camera: PlacedCamera, mesh: Mesh) -> np.ndarray:
@@ -136,5 +138,5 @@ def _box(camera: PlacedCamera, mesh: Mesh) -> np.ndarray:
     points = points[points[:, 2] > 0.05]
     if not len(points):
         return np.zeros(4)
-    flat = project(points, camera.camera)
+    flat = projected(points, camera.camera)
     return np.concatenate([flat.min(0), flat.max(0)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xnect.structures import F64
+from xnect.structures import F32, F64
 from xnect.training.synthetic.bodies import BodySpace, Pose, skin_vertices
 from xnect.training.synthetic.motion import Motion, MotionPack
 from xnect.training.synthetic.people import Person
@@ -20,6 +20,10 @@ _CALM = ("gesture_everyday", "signals_gesture", "exercise_arms", "wash_reach")
 #: A body is set on the ground when its lowest point is nearer to it than that, else it is jumping [m].
 _JUMP_M = 0.12
 _FLIES_M = 0.25
+#: A still whose weight lies so far beside what touches the ground looks like a fall [m]: refused.
+_TOPPLES_M = 0.3
+#: What is so near to the lowest point touches the ground [m].
+_SOLE_M = 0.06
 
 
 class Moves:
@@ -92,20 +96,34 @@ class Moves:
         return motion.mirrored() if rng.random() < 0.5 else motion
 
 
-def lowest_m(space: BodySpace, person: Person, pose: Pose) -> float:
-    """Height of the lowest point of a posed, dressed body [m]; every third vertex is looked at."""
+def _vertices(space: BodySpace, person: Person, pose: Pose) -> F32:
+    """Every third vertex of a posed, dressed body (N, 3)."""
     rest, out = person.rest.vertices_m[::3], np.empty((len(person.bone[::3]), 3), np.float32)
     skin_vertices(rest, person.bone[::3], person.bone_weight[::3], space.transforms(person.body, pose), out)
-    return float(out[:, 1].min())
+    return out
+
+
+def lowest_m(space: BodySpace, person: Person, pose: Pose) -> float:
+    """Height of the lowest point of a posed, dressed body [m]; every third vertex is looked at."""
+    return float(_vertices(space, person, pose)[:, 1].min())
+
+
+def beside_m(vertices_m: np.ndarray) -> float:
+    """How far the middle of a body (N, 3) lies beside the box around what touches the ground, seen from above [m]."""
+    flat = vertices_m[:, [0, 2]]
+    touching = flat[vertices_m[:, 1] < vertices_m[:, 1].min() + _SOLE_M]
+    middle = flat.mean(0)
+    return float(np.linalg.norm(np.maximum(0.0, np.maximum(touching.min(0) - middle, middle - touching.max(0)))))
 
 
 def on_ground(space: BodySpace, person: Person, motion: Motion) -> list[Pose] | None:
-    """The motion on a body, in the middle of the world and on the ground y = 0; None where it hangs in the air."""
+    """The motion on a body, in the middle of the world and on the ground y = 0; None where it hangs in the air or falls."""
     poses = Retarget(space, person.body, motion.offsets_m).poses(motion)
     step = max(1, len(poses) // 6)
-    lowest = np.array([lowest_m(space, person, p) for p in poses[::step]])
+    looked = [_vertices(space, person, p) for p in poses[::step]]
+    lowest = np.array([v[:, 1].min() for v in looked])
     gap = float(np.sort(lowest)[len(lowest) // 5])
-    if gap > _FLIES_M or gap < -0.4:
+    if gap > _FLIES_M or gap < -0.4 or (len(poses) == 1 and beside_m(looked[0]) > _TOPPLES_M):
         return None
     middle = poses[len(poses) // 2].pelvis_m * [1, 0, 1]
     drop = gap if gap < _JUMP_M or len(poses) > 1 else 0.0

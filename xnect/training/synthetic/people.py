@@ -18,8 +18,8 @@ _BONES = 8
 #: Cells of the coarser mesh that casts the shadow [m].
 _COARSE_M = 0.025
 #: How far each kind of garment is drawn in front of what is under it, and pushed outwards [m].
-_LAYER = {"trousers": 0.006, "shorts": 0.006, "skirt": 0.007, "shoes": 0.002, "top": 0.012, "dress": 0.012, "outfit": 0.010,
-          "swimsuit": 0.004, "jacket": 0.016, "coat": 0.018, "hair": 0.004, "eyebrows": 0.004, "glasses": 0.006}  # fmt: skip
+_LAYER = {"trousers": 0.006, "shorts": 0.006, "skirt": 0.007, "shoes": 0.002, "top": 0.016, "dress": 0.016, "outfit": 0.010,
+          "swimsuit": 0.004, "jacket": 0.02, "coat": 0.022, "hair": 0.004, "eyebrows": 0.004, "glasses": 0.006}  # fmt: skip
 _PUSH = {"top": 0.003, "jacket": 0.005, "coat": 0.006, "dress": 0.003}
 
 

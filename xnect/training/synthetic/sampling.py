@@ -15,6 +15,7 @@ from xnect.training.synthetic.cameras import PlacedCamera, look
 from xnect.training.synthetic.collision import Box, Capsules, box_of, capsules, overlap
 from xnect.training.synthetic.companions import Companions
 from xnect.training.synthetic.desks import Desks
+from xnect.training.synthetic.distortion import bent_camera, random_distortion
 from xnect.training.synthetic.effects import random_lens
 from xnect.training.synthetic.gestures import FREE, Gestures
 from xnect.training.synthetic.handheld import Things
@@ -40,6 +41,8 @@ _PEOPLE_SHARE = (0.2, 0.25, 0.2, 0.13, 0.09, 0.06, 0.04, 0.03)
 #: Bodies may be so deep in one another before a scene is refused [m]: clothes are thicker than skin.
 TOUCH_M = 0.02
 _TRIES = 10
+#: Share of the cameras whose lens bends straight lines (a photo behind the people has bent its own already).
+_BENT_SHARE = 0.3
 #: Joints (of 22) that somebody must have in the picture.
 _SHOWN = 9
 
@@ -80,7 +83,11 @@ class SceneSampler:
             scene = self._crowd(rng, camera, frames, people) if kind == "crowd" else make[kind](rng, camera, frames)
             if self._shows(scene, headless=rng.random() < 0.1):
                 break
-        return replace(scene, seed=seed, lens=random_lens(rng))
+        scene = replace(scene, seed=seed, lens=random_lens(rng))
+        if isinstance(scene.background, Photo) or rng.random() > _BENT_SHARE:
+            return scene
+        distortion = random_distortion(rng, camera)
+        return replace(scene, cameras=tuple(bent_camera(c, distortion) for c in scene.cameras))
 
     def _shows(self, scene: Scene, headless: bool) -> bool:
         """Whether a good part of somebody is in the picture of the first frame, and the face unless ``headless``."""
@@ -114,21 +121,32 @@ class SceneSampler:
     ) -> None:
         """One more person, if there is a place."""
         actor = self._standing(rng, frames)
-        spot = self._spot(rng, eye, actor, bodies) if actor else None
+        spot = self._spot(rng, eye, actor, actors, bodies) if actor else None
         if actor and spot is not None:
             actors.append(_moved(actor, spot))
             bodies.append(self._capsules(actors[-1], 0))
 
-    def _spot(self, rng: np.random.Generator, eye: _RandomCamera, actor: Actor, bodies: list[Capsules]) -> F64 | None:
+    def _spot(
+        self, rng: np.random.Generator, eye: _RandomCamera, actor: Actor, others: list[Actor], bodies: list[Capsules]
+    ) -> F64 | None:
         """A free place (3,) in the picture for somebody, None where there is none."""
         for _ in range(_TRIES):
             spot = eye.spot(rng)
             mine = _shifted(self._capsules(actor, 0), spot)
             if np.linalg.norm(mine.points() - eye.centre_m, axis=1).min() < 0.6:
                 continue
-            if all(overlap(mine, other) <= TOUCH_M for other in bodies):
+            if all(overlap(mine, b) <= TOUCH_M for b in bodies) and not self._collides(actor, spot, others):
                 return spot
         return None
+
+    def _collides(self, actor: Actor, spot: F64, others: list[Actor]) -> bool:
+        """Whether somebody runs into one of the others later in a sequence; a few frames are looked at."""
+        frames = len(actor.poses)
+        for k in range(1, frames)[:: max(1, frames // 5)]:
+            mine = _shifted(self._capsules(actor, k), spot)
+            if any(overlap(mine, self._capsules(other, k)) > TOUCH_M for other in others):
+                return True
+        return False
 
     def _standing(self, rng: np.random.Generator, frames: int) -> Actor | None:
         """Somebody dressed and moving in the middle of the world."""
@@ -213,14 +231,13 @@ class SceneSampler:
                 p=[0.52, 0.36, 0.12] if kind in ("crowd", "touching") else [0.8, 0.1, 0.1],
             )
         )
-        if where == "photo" and frames > 1:
-            where = "panorama"
-        if where == "room":
+        setting = None
+        if where == "photo" and frames == 1:
+            setting = self._photo(rng, eye, kind, bodies)
+        elif where != "room":
+            setting = self.settings.panorama(rng, float(np.hypot(points[:, 0], points[:, 2]).max()))
+        if setting is None:
             setting = self.settings.room(rng, clear, eye.centre_m, boxes)
-        elif where == "panorama":
-            setting = self.settings.panorama(rng)
-        else:
-            setting = self._photo(rng, eye, kind)
         cameras = eye.path(rng, frames, moves=not isinstance(setting.background, Photo))
         return Scene(
             kind,
@@ -233,12 +250,20 @@ class SceneSampler:
             0,
         )
 
-    def _photo(self, rng: np.random.Generator, eye: _RandomCamera, kind: str) -> Setting:
-        """A photo, the camera tilted so that its horizon is the photo's."""
-        setting, horizon = self.settings.photo(rng, eye.camera, kind != "desk")
-        if kind in ("crowd", "touching"):
-            focal, middle = eye.camera.matrix_px[1, 1], eye.camera.matrix_px[1, 2]
-            eye.pitch, eye.roll = math.degrees(math.atan2(horizon - middle, focal)), 0.0
+    def _photo(self, rng: np.random.Generator, eye: _RandomCamera, kind: str, bodies: list[Capsules]) -> Setting | None:
+        """A photo, the camera tilted so that its horizon is the photo's; None where somebody would not stand on its ground."""
+        setting, horizon, edge = self.settings.photo(rng, eye.camera, kind != "desk")
+        if kind not in ("crowd", "touching"):
+            return setting
+        focal, middle = eye.camera.matrix_px[1, 1], eye.camera.matrix_px[1, 2]
+        before = eye.pitch, eye.roll
+        eye.pitch, eye.roll = math.degrees(math.atan2(horizon - middle, focal)), 0.0
+        camera = eye.path(rng, 1, moves=False)[0]
+        feet = camera.view(np.array([b.points().mean(0) * [1, 0, 1] for b in bodies]).reshape(-1, 3))
+        ahead = feet[feet[:, 2] > 0.1]
+        if len(ahead) and project(ahead, eye.camera)[:, 1].min() < edge:
+            eye.pitch, eye.roll = before
+            return None
         return setting
 
     def _occluder(self, rng: np.random.Generator, eye: _RandomCamera, points: F64) -> tuple[Mesh, Box] | None:

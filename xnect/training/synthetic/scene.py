@@ -11,6 +11,7 @@ from xnect.structures import F64, U8
 from xnect.training.synthetic.assets import Assets
 from xnect.training.synthetic.bodies import BodySpace, Pose
 from xnect.training.synthetic.cameras import PlacedCamera
+from xnect.training.synthetic.distortion import bend, pinhole_of
 from xnect.training.synthetic.effects import Lens, develop
 from xnect.training.synthetic.labels import Labels, label, masks
 from xnect.training.synthetic.lights import Light
@@ -133,8 +134,11 @@ def drawing_of(studio: Studio, scene: Scene, frame: int = 0, scale: int = 2) -> 
     held = [_held_mesh(studio, a, h, frame, p) for a, p in zip(scene.actors, places, strict=True) for h in a.held]
     spheres = np.concatenate([ground_spheres(space, p) for p in places] or [np.zeros((0, 4), np.float32)])
     camera = scene.cameras[frame]
-    view = View([*meshes, *held, *scene.things], camera, scene.light, scene.background, spheres)
+    plain = pinhole_of(camera)
+    view = View([*meshes, *held, *scene.things], plain, scene.light, scene.background, spheres)
     drawing = draw(view, studio.assets.heap, scale)
+    if plain is not camera:
+        drawing = bend(drawing, plain.camera, camera.camera)
     heights = np.array([a.person.body.height_m for a in scene.actors])
     return drawing, label(drawing, camera, space, places, meshes, np.arange(len(meshes)), heights)
 

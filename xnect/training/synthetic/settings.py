@@ -17,12 +17,30 @@ from xnect.training.synthetic.props import PropStore, placed
 from xnect.training.synthetic.retarget import turn
 from xnect.training.synthetic.splits import held_apart
 
-#: Photos with ground to stand on: height of the horizon, as a share of the picture's height from the top (by eye).
-_HORIZON = {
-    "kodak19": 0.70, "kodak22": 0.55, "coco000000000508": 0.42, "coco000000001993": 0.42, "coco000000030213": 0.35,
-    "coco000000107438": 0.47, "coco000000175364": 0.38, "coco000000180239": 0.5, "coco000000196610": 0.35,
-    "coco000000403385": 0.35, "coco000000408805": 0.4, "coco000000525891": 0.65,
+#: Photos with ground to stand on: rows of the horizon and of the ground's far edge, where what stands on it begins, as
+#: shares of the picture's height from the top (by eye).
+_GROUND = {
+    "kodak19": (0.70, 0.75), "coco000000000508": (0.42, 0.7), "coco000000001993": (0.42, 0.9),
+    "coco000000030213": (0.35, 0.97), "coco000000107438": (0.47, 0.94), "coco000000175364": (0.38, 0.96),
+    "coco000000180239": (0.5, 0.92), "coco000000196610": (0.35, 0.93), "coco000000403385": (0.35, 0.9),
+    "coco000000408805": (0.4, 0.95), "coco000000525891": (0.65, 0.95),
 }  # fmt: skip
+#: Panoramas with free ground: how far it reaches from the camera [m] (by eye); those not named are water, sky, a bridge.
+_FREE_M = {
+    "aerodynamics_workshop": 4.0, "autoshop_01": 10.0, "blocky_photo_studio": 3.5, "brown_photostudio_01": 3.5,
+    "brown_photostudio_02": 3.0, "brown_photostudio_06": 6.0, "brown_photostudio_07": 5.0,
+    "christmas_photo_studio_07": 4.0, "circus_arena": 3.0, "dancing_hall": 14.0, "dikhololo_night": 14.0,
+    "drachenfels_cellar": 7.0, "empty_warehouse_01": 8.0, "forest_slope": 8.0, "hilly_terrain_01": 9.0,
+    "immenstadter_horn": 14.0, "kiara_1_dawn": 6.0, "kloppenheim_05": 18.0, "lebombo": 3.0, "modern_buildings_2": 8.0,
+    "narrow_moonlit_road": 5.0, "noon_grass": 18.0, "peppermint_powerplant": 4.0, "phalzer_forest_01": 5.0,
+    "rainforest_trail": 3.0, "rooitou_park": 18.0, "sepulchral_chapel_rotunda": 8.0, "st_fagans_interior": 7.0,
+    "st_peters_square_night": 16.0, "studio_small_03": 3.0, "studio_small_05": 3.0, "thatch_chapel": 4.0,
+    "vestibule": 8.0,
+}  # fmt: skip
+#: Seats that nobody fits into: the table on its arm goes through the sitter.
+_NOT_TO_SIT_ON = ("by_classseat",)
+#: How far ground reaches in a panorama that nobody has looked at [m].
+_UNKNOWN_FREE_M = 6.0
 #: Panoramas of water, of the sky alone, or taken from a bridge: nobody can stand there.
 _NOWHERE = ("adams_place_bridge", "aristea_wreck_puresky", "chinese_garden")
 
@@ -98,9 +116,20 @@ class Settings:
         light = exposed(room_light(rng), float(rng.uniform(0.55, 1.05)))
         return Setting(room, light, self._furnish(rng, low, high, inside, taken))
 
-    def panorama(self, rng: np.random.Generator) -> Setting:
-        """Outdoors or in a hall; with a third a repeating ground near the people."""
-        rows = [r for r in self._panoramas if r["name"] not in _NOWHERE] or self._panoramas
+    def panorama(self, rng: np.random.Generator, reach_m: float = 0.0) -> Setting | None:
+        """Outdoors or in a hall; with a fifth of those outdoors a repeating ground near the people.
+
+        Args:
+            rng: Where chance comes from.
+            reach_m: How far from the middle somebody stands; the panorama's ground reaches so far.
+
+        Returns:
+            None where no panorama has so much ground.
+        """
+        free = {r["name"]: _FREE_M.get(r["name"], _UNKNOWN_FREE_M) for r in self._panoramas}
+        rows = [r for r in self._panoramas if r["name"] not in _NOWHERE and free[r["name"]] >= reach_m]
+        if not rows:
+            return None
         row = rows[int(rng.integers(len(rows)))]
         yaw = float(rng.uniform(0, 360))
         sun = np.array([float(row[f"sun_{a}"]) for a in "xyz"])
@@ -113,18 +142,19 @@ class Settings:
         if rng.random() < 0.2 and row["place"] != "indoor":
             ground = self._tile(rng, "ground")
         texture = self._assets.texture("panoramas", row["backdrop"])
-        radius = float(rng.uniform(9, 18))
+        radius = min(float(rng.uniform(9, 18)), 1.25 * free[row["name"]])
         return Setting(Panorama(texture, float(rng.uniform(0.75, 1.15)), 1.6, radius, ground, None, yaw), light)
 
-    def photo(self, rng: np.random.Generator, camera: Camera, ground: bool) -> tuple[Setting, float]:
+    def photo(self, rng: np.random.Generator, camera: Camera, ground: bool) -> tuple[Setting, float, float]:
         """A photo; with ``ground`` one that people can stand in.
 
         Returns:
-            The setting and the row of the horizon [px].
+            The setting, the row of the horizon and the row where the ground ends [px]; whose feet are in the picture
+            must have them below that.
         """
         rows = self._photos
         if ground:
-            rows = [r for r in rows if r["file"].rsplit(".", 1)[0] in _HORIZON] or rows
+            rows = [r for r in rows if r["file"].rsplit(".", 1)[0] in _GROUND] or rows
         row = rows[int(rng.integers(len(rows)))]
         picture = self._assets.photo(row["file"])
         width, height = camera.size_px
@@ -139,15 +169,27 @@ class Settings:
         linear = (seen.astype(np.float32) / 255) ** 2
         if rng.random() < 0.5:
             linear = np.ascontiguousarray(linear[:, ::-1])
-        horizon = _HORIZON.get(row["file"].rsplit(".", 1)[0], 0.45) * picture.shape[0]
+        horizon, edge = _GROUND.get(row["file"].rsplit(".", 1)[0], (0.45, 0.95))
         level = float(np.clip(2.2 * linear.mean() + 0.25, 0.35, 1.0)) * float(rng.uniform(0.8, 1.2))
-        return Setting(Photo(linear.astype(np.float32)), exposed(room_light(rng), level)), (horizon - top) / zoom
+        setting = Setting(Photo(linear.astype(np.float32)), exposed(room_light(rng), level))
+        tall = picture.shape[0]
+        return setting, (horizon * tall - top) / zoom, (edge * tall - top) / zoom
 
-    def prop(self, rng: np.random.Generator, *categories: str, seat: bool = False) -> dict[str, str]:
-        """A row of props.csv, of the given categories or one to sit on (0.35 to 0.6 m high)."""
+    def prop(self, rng: np.random.Generator, *categories: str) -> dict[str, str]:
+        """A row of props.csv, of the given categories."""
         rows = [r for r in self._assets.props if not categories or r["category"] in categories]
-        if seat:
-            rows = [r for r in rows if r["seat_height_m"] and 0.35 <= float(r["seat_height_m"]) <= 0.6]
+        return rows[int(rng.integers(len(rows)))]
+
+    def seat(self, rng: np.random.Generator, highest_m: float = 0.6) -> dict[str, str]:
+        """A row of props.csv for something to sit on, its seat 0.35 to ``highest_m`` high and one or two people wide."""
+        rows = [
+            r
+            for r in self._assets.props
+            if r["id"] not in _NOT_TO_SIT_ON
+            and r["seat_height_m"]
+            and 0.35 <= float(r["seat_height_m"]) <= highest_m
+            and float(r["width_m"]) < 1.1
+        ]
         return rows[int(rng.integers(len(rows)))]
 
     def _tile(self, rng: np.random.Generator, use: str) -> int:

@@ -22,7 +22,7 @@ from xnect.training.synthetic.sampling import SceneSampler
 from xnect.training.synthetic.scene import Picture, Studio, draw_scene
 from xnect.training.synthetic.splits import check_split
 
-FORMAT, VERSION = "xnect-synthetic", 1
+FORMAT, VERSION = "xnect-synthetic", 2
 _FIELDS = ("ids", "joints_m", "joints_px", "seen", "seen_3d", "box_px", "area_px", "height_m")
 
 
@@ -147,7 +147,7 @@ def _draw(part: tuple[int, range]) -> tuple[int, list[tuple[int, bytes, bytes, d
 def _labels(picture: Picture) -> dict[str, np.ndarray]:
     labels = picture.labels
     arrays = {name: np.asarray(getattr(labels, name)) for name in _FIELDS}
-    return arrays | {"matrix_px": labels.matrix_px, "kind": np.array(picture.kind)}
+    return arrays | {"matrix_px": labels.matrix_px, "distortion": labels.distortion, "kind": np.array(picture.kind)}
 
 
 def _drawn(
@@ -193,7 +193,8 @@ def _write(
     arrays = {f: np.concatenate([labels[f] for *_, labels in pictures]) for f in _FIELDS}
     arrays["first"] = np.cumsum([0, *counts])
     arrays["number"] = np.array([n for n, *_ in pictures])
-    arrays["matrix_px"] = np.stack([labels["matrix_px"] for *_, labels in pictures])
+    for f in ("matrix_px", "distortion"):
+        arrays[f] = np.stack([labels[f] for *_, labels in pictures])
     arrays["kind"] = np.array([str(labels["kind"]) for *_, labels in pictures])
     try:
         with zipfile.ZipFile(f"{name}.zip.part", "w", zipfile.ZIP_STORED) as archive:
@@ -220,6 +221,7 @@ class Sample:
         joints_3d: float32 (P, 21, 3), camera space [m].
         seen_3d: uint8 (P, 21), the same as v for the 21 joints.
         matrix_px: float64 (3, 3), intrinsics.
+        distortion: float64 (5,), k1, k2, p1, p2, k3 as OpenCV has them.
         box_px: float32 (P, 4), x0, y0, x1, y1, not cut at the edge.
         area_px: float32 (P,), pixels that show the person.
         height_m: float32 (P,).
@@ -233,6 +235,7 @@ class Sample:
     joints_3d: np.ndarray
     seen_3d: U8
     matrix_px: np.ndarray
+    distortion: np.ndarray
     box_px: np.ndarray
     area_px: np.ndarray
     height_m: np.ndarray
@@ -249,8 +252,8 @@ def sample_of(picture: Picture, number: int) -> Sample:
 def _sample(image: U8, mask: U8, labels: dict[str, np.ndarray], number: int) -> Sample:
     flat = np.concatenate([labels["joints_px"], labels["seen"][..., None]], -1).astype(np.float32)
     return Sample(
-        image, flat, labels["joints_m"], labels["seen_3d"], labels["matrix_px"], labels["box_px"], labels["area_px"],
-        labels["height_m"], labels["ids"], mask, number,
+        image, flat, labels["joints_m"], labels["seen_3d"], labels["matrix_px"], labels["distortion"],
+        labels["box_px"], labels["area_px"], labels["height_m"], labels["ids"], mask, number,
     )  # fmt: skip
 
 
@@ -291,7 +294,7 @@ class Shards:
         shard = int(np.searchsorted(self._first, index, "right")) - 1
         labels, k = self._labels[shard], index - int(self._first[shard])
         rows = slice(int(labels["first"][k]), int(labels["first"][k + 1]))
-        own = {f: labels[f][rows] for f in _FIELDS} | {"matrix_px": labels["matrix_px"][k]}
+        own = {f: labels[f][rows] for f in _FIELDS} | {f: labels[f][k] for f in ("matrix_px", "distortion")}
         number = int(labels["number"][k])
         ending = "webp" if self.plan["webp"] else "jpg"
         image = self._read(shard, f"{number:08d}.{ending}", cv2.IMREAD_COLOR)

@@ -3,9 +3,11 @@ import pytest
 
 from xnect.skeleton.joints import JOINTS_3D
 from xnect.training.synthetic.bodies import Pose
+from xnect.training.synthetic.collision import overlap
 from xnect.training.synthetic.gestures import FREE, Gestures
 from xnect.training.synthetic.ik import Limbs
 from xnect.training.synthetic.motion import JOINTS, PARENTS, forward
+from xnect.training.synthetic.moves import beside_m
 from xnect.training.synthetic.outfits import Stylist
 from xnect.training.synthetic.retarget import Retarget
 
@@ -107,3 +109,40 @@ def test_who_sits_wears_no_skirt(studio):
         assert not worn & {"skirt", "dress", "coat"}
         assert worn & {"trousers", "shorts", "outfit"}
         assert {"shoes", "eyes", "eyebrows"} <= worn
+
+
+def test_a_leaning_body_lies_beside_its_feet():
+    feet = np.array([[x, 0.01, z] for x in (-0.1, 0.1) for z in (-0.1, 0.1)])
+    upright = np.concatenate([feet, [[0, y, 0.05] for y in np.linspace(0.2, 1.7, 30)]])
+    assert beside_m(upright) == 0
+    leaning = upright.copy()
+    leaning[:, 0] += upright[:, 1]
+    assert beside_m(leaning) > 0.4
+
+
+def test_knees_fit_under_the_desk(sampler):
+    space = sampler.studio.space
+    for seed in range(5):
+        actors, _, boxes, _, _ = sampler._desks.webcam(np.random.default_rng(seed), 1)
+        top = max(2 * box.centre_m[1] for box in boxes[-1:])
+        assert 0.7 < top < 1.0
+        for actor in actors:
+            places = space.places(actor.person.body, actor.poses[0])
+            assert max(space.at(places, f"calf_{s}")[1] for s in "lr") < top - 0.05
+
+
+def test_people_in_panoramas_stand_on_its_ground(sampler):
+    settings = sampler.settings
+    for seed in range(8):
+        setting = settings.panorama(np.random.default_rng(seed), 7.5)
+        if setting is not None:
+            assert setting.background.radius_m >= 7.5
+    assert settings.panorama(np.random.default_rng(0), 99.0) is None
+
+
+def test_nobody_walks_through_another_in_a_sequence(sampler):
+    scene = sampler.sample(11, 24, "crowd", 4)
+    for k in (0, 6, 12, 18, 23):
+        bodies = [sampler._capsules(a, k) for a in scene.actors]
+        deep = [overlap(a, b) for i, a in enumerate(bodies) for b in bodies[i + 1 :]]
+        assert max(deep, default=0.0) < 0.12
