@@ -178,7 +178,7 @@ def ways(sample: Sample, rows: np.ndarray, maps: PoseMaps) -> Iterator[tuple[str
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Errors], list[np.ndarray], list[np.ndarray], str]:
     """Errors of each way, errors and lengths of the encoding's vectors, and what was run."""
-    from xnect.stages.network import load_network  # torch takes seconds
+    from xnect.stages.executors.choose import load_network
 
     shards, lifter = Shards(options.data), Lifter(options.lifting)
     settings = NetworkConfig(options.device, options.precision, None, options.input_size, options.threads)
