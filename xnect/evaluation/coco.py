@@ -1,4 +1,4 @@
-"""COCO keypoint accuracy of any detector of people, on pictures in a folder or a zip with labels of 13 joints."""
+"""COCO keypoint accuracy of any detector of people, on pictures in a folder or a zip with labels of 13 or 17 joints."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from xnect.structures import U8, Detections
 
 #: COCO's own limit of people a picture.
 MOST_PEOPLE = 20
+#: Where our 13 joints are among COCO's 17 keypoints (those left out are eyes and ears).
+_ROWS_17 = [0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,10 @@ class CocoFigures:
 
 
 class CocoSet:
-    """Labels in COCO's keypoint format with our 13 joints, and their pictures.
+    """Labels in COCO's keypoint format with our 13 joints or COCO's own 17, and their pictures.
 
     Attributes:
-        truth: The labels, as their JSON holds them.
+        truth: The labels, as their JSON holds them; eyes and ears are left out.
     """
 
     def __init__(self, labels: str | Path, pictures: str | Path, limit: int | None = None) -> None:
@@ -76,17 +78,17 @@ class CocoSet:
             raise FormatError(f"cannot read {labels}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise FormatError(f"{labels} is not COCO JSON with images and annotations") from error
-        wrong = next((a for a in people if len(a.get("keypoints", ())) not in (0, 3 * len(COCO_13))), None)
-        if wrong is not None:
-            raise FormatError(
-                f"{labels}: annotation {wrong.get('id')} has {len(wrong['keypoints']) // 3} joints, not 13"
-            )
         self._pictures = Path(pictures)
         if not self._pictures.exists():
             raise FormatError(f"no pictures at {pictures}: a folder or a zip expected")
         images = images[:limit]
-        kept = {i["id"] for i in images}
-        people = [{"keypoints": [0] * 39, "num_keypoints": 0, **a} for a in people if a["image_id"] in kept]
+        try:
+            kept = {i["id"] for i in images}
+            people = [_with_13_joints(a) for a in people if a["image_id"] in kept]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise FormatError(f"{labels}: an entry lacks {error}") from error
+        except FormatError as error:
+            raise FormatError(f"{labels}: {error}") from None
         self.truth = {**self.truth, "images": images, "annotations": people}
 
     def __len__(self) -> int:
@@ -106,6 +108,25 @@ class CocoSet:
                 if pixels is None:
                     raise FormatError(f"{name} cannot be decoded")
                 yield int(image["id"]), pixels.astype(np.uint8, copy=False)
+
+
+def _with_13_joints(annotation: dict[str, Any]) -> dict[str, Any]:
+    """A label with 13 joints; raises FormatError for another number than 0, 13 or 17, KeyError where a part lacks."""
+    points = annotation.get("keypoints", ())
+    out = {"iscrowd": 0, **annotation}
+    if len(points) == 3 * len(COCO_13):
+        out.setdefault("num_keypoints", sum(v > 0 for v in points[2::3]))
+    elif len(points) == 51:
+        chosen = [points[3 * row : 3 * row + 3] for row in _ROWS_17]
+        out["num_keypoints"] = sum(point[2] > 0 for point in chosen)
+        out["keypoints"] = [value for point in chosen for value in point]
+    elif not points:
+        out |= {"keypoints": [0] * 39, "num_keypoints": 0}
+    else:
+        raise FormatError(f"annotation {annotation.get('id')} has {len(points) // 3} joints, not 13 or 17")
+    for part in ("id", "category_id", "area", "bbox"):  # what pycocotools cannot do without
+        out[part]
+    return out
 
 
 def as_results(image_id: int, people: Detections, most: int = MOST_PEOPLE) -> list[dict[str, Any]]:

@@ -159,15 +159,39 @@ def test_bad_sets_are_refused_with_a_reason(tmp_path):
     with pytest.raises(FormatError, match="not COCO JSON"):
         CocoSet(tmp_path / "bad.json", tmp_path)
     data = labels()
-    data["annotations"][0]["keypoints"] = [0] * 51
-    (tmp_path / "coco17.json").write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(FormatError, match="17 joints, not 13"):
-        CocoSet(tmp_path / "coco17.json", tmp_path)
+    data["annotations"][0]["keypoints"] = [0] * 42
+    (tmp_path / "coco14.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(FormatError, match="14 joints, not 13 or 17"):
+        CocoSet(tmp_path / "coco14.json", tmp_path)
+    del data["annotations"][0]["area"]
+    data["annotations"][0]["keypoints"] = [0] * 39
+    (tmp_path / "no_area.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(FormatError, match="lacks 'area'"):
+        CocoSet(tmp_path / "no_area.json", tmp_path)
     (tmp_path / "good.json").write_text(json.dumps(labels()), encoding="utf-8")
     with pytest.raises(FormatError, match="no pictures"):
         CocoSet(tmp_path / "good.json", tmp_path / "nowhere")
     with pytest.raises(FormatError, match="no picture p0"):
         next(iter(CocoSet(tmp_path / "good.json", tmp_path)))
+
+
+def test_coco_s_own_17_joints_are_judged_as_13(small_set, tmp_path):
+    _, data = small_set
+    wide = json.loads(json.dumps(data))
+    names = ["nose", "l_eye", "r_eye", "l_ear", "r_ear"] + [
+        s + n for n in ("sho", "elb", "wri", "hip", "kne", "ank") for s in ("l_", "r_")
+    ]
+    ours = ["nose", *(s + n for w in (("sho", "elb", "wri"), ("hip", "kne", "ank")) for s in ("r_", "l_") for n in w)]
+    for a in wide["annotations"]:
+        points = np.zeros((17, 3))
+        points[[names.index(n) for n in ours]] = np.reshape(a["keypoints"], (13, 3))
+        points[1:5] = [5, 5, 2]  # eyes and ears, which we do not judge
+        a["keypoints"], a["num_keypoints"] = points.ravel().tolist(), int((points[:, 2] > 0).sum())
+    (tmp_path / "wide.json").write_text(json.dumps(wide), encoding="utf-8")
+    truth = CocoSet(tmp_path / "wide.json", tmp_path).truth
+    tell = teller(data, 0.05)
+    found = [row for i in data["images"] for row in as_results(i["id"], tell(i["id"]))]
+    assert judge_results(truth, found) == judge_results(data, found)
 
 
 @pytest.mark.shared
