@@ -45,6 +45,7 @@ COMMANDS = (
     Command("repair", "xnect.apps.repair", "make a recording whole that a crash left torn", "xnect.formats.repair"),
     Command("export", "xnect.apps.export", "write the network as ONNX, for OpenVINO, or in eight bits"),
     Command("evaluate", "xnect.apps.evaluate", "judge recordings and networks on your own data"),
+    Command("calibrate", "xnect.apps.calibrate", "find the lens of a camera from views of a printed board"),
     Command("train", "xnect.apps.train", "train the networks (stage1, stage2)"),
     Command("synth", "xnect.training.synthetic.cli", "draw labelled training pictures (preview, write)"),
     Command("doctor", "xnect.apps.doctor", "check every part and say how to mend what is amiss"),
