@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from xnect.errors import FormatError
+from xnect.errors import FormatError, XnectError
 from xnect.evaluation.poses import need
 from xnect.formats.recording import Recording, load
 from xnect.structures import F64, Bool
 
 #: Joints of both sets; they are the first of our 21, in the same order.
 JOINTS = 17
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,16 +63,17 @@ def _matlab(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
 
     try:
+        with path.open("rb") as file:
+            start = file.read(520)
+        if _HDF5 in (start[:8], start[512:]):  # MATLAB 7.3
+            h5py = need("h5py")
+            with h5py.File(path, "r") as data:
+                return {name: np.asarray(data[name]) for name in data if isinstance(data[name], h5py.Dataset)}
         return dict(loadmat(path, squeeze_me=False, struct_as_record=False))
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
-    except NotImplementedError:  # MATLAB 7.3 files are HDF5
-        h5py = need("h5py")
-        try:
-            with h5py.File(path, "r") as file:
-                return {name: np.asarray(file[name]) for name in file if isinstance(file[name], h5py.Dataset)}
-        except OSError as error:
-            raise FormatError(f"cannot read {path}: {error}") from error
+    except XnectError:
+        raise
     except Exception as error:  # scipy's readers fail in many ways on damaged files
         raise FormatError(f"{path} is not a MATLAB file: {' '.join(str(error).split())}") from error
 
