@@ -30,6 +30,7 @@ _EXTRAS = {
     "nncf": ("int8", "8-bit networks of weights of your own"),
     "ray": ("cluster", "many videos on many machines"),
     "onnxruntime": ("onnx", "exported networks"),
+    "matplotlib": ("evaluate", "plots of xnect evaluate"),
 }
 _WHEELS = (
     "opencv-python",
@@ -112,6 +113,19 @@ def check_torch() -> Iterator[Finding]:
         yield Finding("torch", OK, f"{torch.__version__}, {cards}")
     else:
         yield Finding("torch", OK, f"{torch.__version__}, processor only ({torch.get_num_threads()} threads)")
+        yield from _unused_card(torch.version.cuda)
+
+
+def _unused_card(cuda: str | None) -> Iterator[Finding]:
+    """An NVIDIA card that torch does not use."""
+    if shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia/version").exists():
+        return
+    if cuda is None:
+        fix = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu126"
+        yield Finding("gpu", NOTE, "an NVIDIA driver is there, but this torch is built for the processor only", fix)
+    else:
+        fix = f"nvidia-smi shows whether the driver works; this torch needs one for CUDA {cuda} or newer"
+        yield Finding("gpu", NOTE, "an NVIDIA driver is there, but torch finds no card", fix)
 
 
 def check_extras() -> Iterator[Finding]:
@@ -149,10 +163,14 @@ def check_display() -> Iterator[Finding]:
         yield Finding("qt", OK, "screen plug-in loads")
 
 
-def check_cameras() -> Iterator[Finding]:
-    """Cameras by name."""
+def check_cameras(devices: Path = Path("/dev")) -> Iterator[Finding]:
+    """Cameras by name, and those that this user may not open (Linux)."""
     from xnect.capture.webcam import list_cameras
 
+    for device in sorted(devices.glob("video*")):
+        if not os.access(device, os.R_OK | os.W_OK):
+            fix = "sudo usermod -aG video $USER, then log out and in again"
+            yield Finding("camera", BAD, f"this user may not open {device}", fix)
     entries = list_cameras()
     if not entries:
         fix = "plug one in; Linux: add the user to group video; Windows, macOS: allow it in the privacy settings"

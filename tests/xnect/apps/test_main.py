@@ -151,3 +151,25 @@ def test_classify_tells_the_errors_of_the_backbone_in_one_line(tmp_path, capsys)
     err = capsys.readouterr().err
     assert err.startswith("xnect run: ")
     assert err.count("\n") == 1
+
+
+def test_the_doctor_names_the_cure_for_a_camera_that_is_forbidden(tmp_path, monkeypatch):
+    (tmp_path / "video0").touch()
+    (tmp_path / "video1").touch()
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: path.name != "video1")
+    monkeypatch.setattr("xnect.capture.webcam.list_cameras", list)
+    forbidden, none = doctor.check_cameras(tmp_path)
+    assert (forbidden.state, none.state) == ("BAD", "note")
+    assert "video1" in forbidden.text
+    assert "usermod -aG video" in forbidden.fix
+
+
+@pytest.mark.parametrize(("cuda", "words"), [(None, "processor only"), ("12.6", "finds no card")])
+def test_the_doctor_names_the_cure_for_a_card_that_is_not_used(cuda, words, monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    (finding,) = doctor._unused_card(cuda)
+    assert words in finding.text
+    assert finding.fix
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(doctor.Path, "exists", lambda path: False)
+    assert list(doctor._unused_card(cuda)) == []
