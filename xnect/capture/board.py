@@ -174,7 +174,8 @@ class BoardFinder:
         grey = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
         scale = min(1.0, _SEARCH_PX / max(grey.shape))
         small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
-        found = self._markers(small) if self._charuco is not None else self._chess(small)
+        search = np.asarray(small, np.uint8)
+        found = self._markers(search) if self._charuco is not None else self._chess(search)
         if found is None:
             return None
         points = ((found[0] + 0.5) / scale - 0.5).astype(np.float32).reshape(-1, 1, 2)

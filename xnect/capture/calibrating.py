@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -152,7 +154,7 @@ def solve(views: Views) -> Lens:
     return lens
 
 
-def _tilt_spread(turns: list[np.ndarray]) -> float:
+def _tilt_spread(turns: Sequence[Any]) -> float:
     """How far the normals of the board lie from their mean, root mean square [degrees]."""
     normals = np.array([cv2.Rodrigues(t)[0][:, 2] for t in turns])
     mean = normals.mean(0)

@@ -229,3 +229,21 @@ def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.glob("*.toml"))
     assert main(["calibrate", "--print-board", "b.pdf"]) == 0
     assert (tmp_path / "b.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_video_is_looked_through_now_and_then(album, tmp_path, monkeypatch, capsys):
+    board, pictures = album
+    if board.kind == "chessboard":
+        pytest.skip("once is enough")
+    import av
+
+    monkeypatch.chdir(tmp_path)
+    with av.open("film.mp4", "w") as out:
+        stream = out.add_stream("libx264", rate=2, options={"crf": "12", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        for picture in pictures:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        out.mux(stream.encode())
+    words = ["calibrate", "--video", "film.mp4", "--squares", "9x6", "--square-mm", "30", "--no-display"]
+    assert main(words) == 0
+    assert read_calibration("camera.toml").matrix_px[0, 0] == pytest.approx(615, rel=0.005)
