@@ -105,13 +105,9 @@ def main(argv: Sequence[str]) -> int:
     target = None if config.output.directory is None else Path(config.output.directory)
     pipeline = JointsPipeline(config, keypoints, bool(own["video"]))
     with signals.caught() as stop:
-        try:
+        with stop.taken():
             record(config, lambda: source, target, stop, pipeline)
-        except KeyboardInterrupt:
-            if stop.recording or not stop.code:
-                raise
-            _log.warning("stopped before the first frame; nothing was written")
-        return stop.code
+        return stop.tell() if stop.code else 0
 
 
 def _with_own(config: RunConfig, own: dict[str, Any], formats_given: bool) -> RunConfig:
