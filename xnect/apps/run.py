@@ -371,6 +371,7 @@ def _record(run: _Run, source: Source, folder: Path) -> bool:
             return False
     elif not config.output.overwrite:
         folders.refuse_results(folder)
+    folders.refuse_source(folder, info.uri)
     _get_ready(run, source)  # before the folder is touched: without weights nothing is to be left behind
     with run.stop.while_recording():
         earlier = recording.set_aside(folder) if config.output.resume else None
