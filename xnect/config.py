@@ -193,7 +193,7 @@ class CameraConfig:
         _check(
             self.fov_deg is None or 5 <= self.fov_deg <= 170, f"field of view {self.fov_deg} degrees: 5 to 170 expected"
         )
-        _check(self.fx_px is None or self.fx_px > 0, f"focal length {self.fx_px} px must be positive")
+        _check(self.fx_px is None or 1 <= self.fx_px <= 1e6, f"focal length {self.fx_px} px: 1 to 1000000 expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +272,7 @@ class OutputConfig:
     def __post_init__(self) -> None:
         unknown = [name for name in self.formats if name not in FORMAT_NAMES]
         _check(not unknown, f"unknown format {', '.join(unknown)}: {', '.join(FORMAT_NAMES)}")
+        _check(self.directory != "", "the output folder has no name; . is the current folder")
         _check(not (self.overwrite and self.resume), "overwrite and resume exclude one another")
 
 

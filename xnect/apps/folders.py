@@ -66,6 +66,14 @@ def refuse_results(folder: Path) -> None:
         )
 
 
+def refuse_source(folder: Path, source: str | Path) -> None:
+    """Raise OutputError where the new results would replace what they are made from."""
+    home = Path(source).resolve()
+    home = home / LOG_NAME if home.is_dir() and home == folder.resolve() else home
+    if any(path.resolve() == home for path in results_in(folder)):
+        raise OutputError(f"{source} is what is read, and would be replaced by the results; give another --output")
+
+
 def prepare(folder: Path) -> None:
     """Make the folder; results of an earlier run are removed, other files stay.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnect.apps import signals
+from xnect.apps.folders import refuse_source
 from xnect.apps.options import BY_NAME, Parser, add_option, checked, dashed, number, size
 from xnect.apps.settings import gather
 from xnect.config import CameraConfig, RunConfig
@@ -103,15 +104,13 @@ def main(argv: Sequence[str]) -> int:
         raise FormatError(f"{Path(own['keypoints']).name} holds no frames")
     source = _film(config, own["video"]) if own["video"] else blank_source(config, keypoints, own["size"], own["fps"])
     target = None if config.output.directory is None else Path(config.output.directory)
+    if target is not None:
+        refuse_source(target, own["keypoints"])
     pipeline = JointsPipeline(config, keypoints, bool(own["video"]))
     with signals.caught() as stop:
-        try:
+        with stop.taken():
             record(config, lambda: source, target, stop, pipeline)
-        except KeyboardInterrupt:
-            if stop.recording or not stop.code:
-                raise
-            _log.warning("stopped before the first frame; nothing was written")
-        return stop.code
+        return stop.tell() if stop.code else 0
 
 
 def _with_own(config: RunConfig, own: dict[str, Any], formats_given: bool) -> RunConfig:

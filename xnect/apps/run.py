@@ -235,25 +235,15 @@ def run_headless(config: RunConfig, pipeline: LazyPipeline | None = None) -> int
         run = _Run(config, pipeline, stop, streams)
         for video, target in zip(videos, names, strict=True):
             try:
-                _one(run, lambda video=video: _open(config, video), target)  # type: ignore[misc]
+                with stop.taken():
+                    _one(run, lambda video=video: _open(config, video), target)  # type: ignore[misc]
             except (SourceError, OutputError) as error:
                 if len(videos) == 1:
                     raise
                 failed += 1
                 _log.error("%s", error)
-            except KeyboardInterrupt:
-                if stop.recording or not stop.code:
-                    raise
-                _log.warning("stopped before the first frame; nothing was written")
-                return stop.code
-            except TimeoutError as error:
-                if not stop.event.is_set():
-                    raise
-                _log.warning("%s; if the recording is torn, xnect repair mends it", error)
-                return stop.code
-            if stop.event.is_set():
-                _log.warning("stopped" if run.streams_only else "stopped; what was recorded is whole")
-                return stop.code
+            if stop.code:
+                return stop.tell()
     if failed:
         raise SourceError(f"{failed} of {len(videos)} videos failed")
     return 0
@@ -350,13 +340,10 @@ def _one(run: _Run, open_one: Callable[[], Source], target: Path | None) -> None
         _log.debug("loading the network")
         if run.streams_only:
             _get_ready(run, source)
-            run.stop.recording = True  # from here on a signal ends the session instead of the program
-            try:
+            with run.stop.while_recording("stopped"):  # a signal ends the session instead of the program
                 header = recording.recording_header(source.info, source.camera, config)
                 _log.info("%s: %s, streaming only (--output DIR records too)", source.info.name, _pace(source.info))
                 _session(run, source, run.pipeline, header, ())
-            finally:
-                run.stop.recording = False
             return
         folder = target or _default_folder(config, source.info.name)
         if _record(run, source, folder):
@@ -384,9 +371,9 @@ def _record(run: _Run, source: Source, folder: Path) -> bool:
             return False
     elif not config.output.overwrite:
         folders.refuse_results(folder)
+    folders.refuse_source(folder, info.uri)
     _get_ready(run, source)  # before the folder is touched: without weights nothing is to be left behind
-    run.stop.recording = True
-    try:
+    with run.stop.while_recording():
         earlier = recording.set_aside(folder) if config.output.resume else None
         folders.prepare(folder)
         folders.check_space(folder)
@@ -395,8 +382,6 @@ def _record(run: _Run, source: Source, folder: Path) -> bool:
         _log.info("%s: %dx%d, %s -> %s", info.name, *info.size_px, _pace(info), folder)
         sink = recording.WithLog(open_writers(folder, config.output.formats, header))
         report = _session(run, source, process, header, [sink])
-    finally:
-        run.stop.recording = False
     if earlier is not None and not report.stopped:
         recording.done_with(folder)
     return True

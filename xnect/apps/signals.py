@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
+import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 INTERRUPTED, TERMINATED = 130, 143
+
+INSIST_S = 0.5  # a stop that was lost (an exception raised in a destructor is dropped) is raised again so often
+SAME_S = 0.3  # two Ctrl-C nearer than this are one: some starters hand on what the terminal sends to all anyway
+
+NOTHING = "stopped before the first frame; nothing was written"
+WHOLE = "stopped; what was recorded is whole"
+
+_log = logging.getLogger(__name__)
 
 
 class Stop:
@@ -18,21 +30,80 @@ class Stop:
         event: Set when it is to end.
         code: Exit code of the signal, 0 while none came.
         recording: Whether files are open. While none is, a signal ends the run at once (by KeyboardInterrupt).
+        outcome: What is told of a run that was stopped.
     """
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.code = 0
         self.recording = False
+        self.outcome = NOTHING
+        self._left = threading.Event()
+        self._first_s = 0.0
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
-        """Take a signal; a second Ctrl-C does not wait any longer."""
-        if self.event.is_set() and number == signal.SIGINT:
+        """Take a signal; a second Ctrl-C ends the process on the spot."""
+        if not self.code:  # before the event: a signal may come while it is being set, and its lock is not re-entrant
+            self._first_s = time.monotonic()
+            self.code = TERMINATED if number == signal.SIGTERM else INTERRUPTED
+            self.event.set()
+        elif number == signal.SIGINT and time.monotonic() - self._first_s > SAME_S:
+            os._exit(INTERRUPTED)
+        if not self.recording and not self._left.is_set():
             raise KeyboardInterrupt
-        self.code = TERMINATED if number == signal.SIGTERM else INTERRUPTED
+
+    @contextlib.contextmanager
+    def while_recording(self, outcome: str = WHOLE) -> Iterator[None]:
+        """Files are open inside: a signal sets the event and nothing else.
+
+        Args:
+            outcome: What is told of a run that is stopped from here on.
+
+        Raises:
+            KeyboardInterrupt: A signal came before; nothing is to be touched any more.
+        """
+        self.recording = True
+        try:
+            if self.event.is_set():
+                raise KeyboardInterrupt
+            self.outcome = outcome
+            yield
+        finally:
+            self.recording = False
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """What a stop breaks off inside is no error."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if not self.code:
+                raise
+        except TimeoutError as error:
+            if not self.code:
+                raise
+            self.outcome = f"{error}; if the recording is torn, xnect repair mends it"
+        except Exception:  # whatever a library makes of it: "interrupted system call", "returned NULL"
+            if not self.code or self.outcome != NOTHING:
+                raise
+
+    def tell(self) -> int:
+        """Say that the run was stopped and what there is of it; returns the exit code."""
+        self._left.set()
+        _log.warning("%s", self.outcome)
+        return self.code
+
+    def leave(self) -> None:
+        """The run is over: nobody is to be interrupted any more."""
+        self._left.set()
         self.event.set()
-        if not self.recording:
-            raise KeyboardInterrupt
+
+    def insist(self) -> None:
+        """Raise a stop again until the run ends; runs in a thread of its own."""
+        self.event.wait()
+        while not self._left.wait(INSIST_S):
+            if not self.recording:
+                _thread.interrupt_main(signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -43,8 +114,10 @@ def caught() -> Iterator[Stop]:
         yield stop
         return
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    threading.Thread(target=stop.insist, name="xnect-insist", daemon=True).start()
     try:
         yield stop
     finally:
+        stop.leave()
         for number, handler in before.items():
             signal.signal(number, handler)

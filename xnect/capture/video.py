@@ -71,6 +71,8 @@ def check_file(path: Path) -> None:
         raise SourceError(f"{path} is a folder, not a video; for a folder of pictures use --image-dir")
     if not path.exists():
         raise SourceError(f"no such file: {path}")
+    if path.is_fifo() or path.is_socket():  # opening a pipe waits for a writer, and it can be read once only
+        raise SourceError(f"{path} is a pipe, not a file; a file or an address (http, rtsp, ...) is expected")
     if not os.access(path, os.R_OK):
         raise SourceError(f"no permission to read {path}")
     if path.is_file() and path.stat().st_size == 0:
@@ -108,6 +110,8 @@ class VideoSource(SourceBase):
                 raise SourceError(f"{self._path} has no readable frame")
             height, width = Upright()(first).shape[:2]
             duration = self._duration(container, stream)
+        if duration is not None and 0 < duration <= options.start_s:
+            raise SourceError(f"{self._path} ends at {duration:.2f} s, before the start at {options.start_s:g} s")
         if ratio and ratio != 1:
             _log.warning("%s: pixels are not square (%s); 3D will be stretched", self._path.name, ratio)
         frames = stream.frames or (round(duration * self._fps) if duration and self._fps else None)

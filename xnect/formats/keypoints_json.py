@@ -73,6 +73,8 @@ def read_json(path: Path, images: Path | None) -> Keypoints:
 def read_openpose(folder: Path) -> Keypoints:
     """A folder of ``*_keypoints.json``, one a frame; raises FormatError."""
     paths = sorted(folder.glob("*_keypoints.json"))
+    if not folder.is_dir():
+        raise FormatError(f"no such folder: {folder}")
     if not paths:
         raise FormatError(f"no file in {folder.name} ends in _keypoints.json, as OpenPose's do")
     return _openpose(paths, [load_text(path) for path in paths])

@@ -208,10 +208,19 @@ def test_resume_of_nothing_is_a_plain_run(clip, fake, tmp_path):
         (["--calibration", "absent.yml", "--video", "CLIP"], 1, "no such calibration file"),
         (["--output", "text.mp4", "--video", "CLIP"], 1, "is a file, not a folder"),
         (["--input-size", "5x5"], 2, "multiples of 16"),
+        (["--output", "", "--video", "CLIP"], 2, "the output folder has no name"),
+        (["--fx", "1e-9", "--video", "CLIP"], 2, "1 to 1000000 expected"),
+        (["--fx", "1e300", "--video", "CLIP"], 2, "1 to 1000000 expected"),
+        (["--start", "100", "--video", "CLIP"], 1, "before the start at 100 s"),
+        (["--video", "pipe.mp4"], 1, "pipe.mp4 is a pipe, not a file"),
     ],
 )
 def test_bad_input_is_one_line(words, code, message, clip, fake, tmp_path, capfd):
     (tmp_path / "text.mp4").write_text("no video\n" * 100)
+    if "pipe.mp4" in words:
+        if sys.platform == "win32":
+            pytest.skip("pipes as on POSIX")
+        os.mkfifo(tmp_path / "pipe.mp4")
     words = [str(clip) if word == "CLIP" else word for word in words]
     assert go(*words, "--log-level", "error") == code
     out, err = capfd.readouterr()
@@ -332,3 +341,18 @@ def test_the_mode_follows_the_source_and_target_fps_is_for_live_ones(clip, fake,
     )
     assert go("--video", clip, "--target-fps", 30) == 2
     assert "files wait for the network" in capfd.readouterr().err
+
+
+def test_what_is_read_is_not_replaced(clip, fake, tmp_path, capfd):
+    (tmp_path / "out").mkdir()
+    source = tmp_path / "out" / "overlay.mp4"
+    source.write_bytes(clip.read_bytes())
+    assert go("--video", str(source), "--output", "out", "--overwrite") == 1
+    assert "is what is read" in capfd.readouterr().err
+    assert source.read_bytes() == clip.read_bytes()
+    assert go("--video", str(clip), "--output", "out", "--overwrite") == 0
+    log = (tmp_path / "out" / "poses.jsonl").read_bytes()
+    for name in ("out", "out/poses.jsonl"):
+        assert main(["lift", name, "--output", "out", "--overwrite"]) == 1
+        assert "is what is read" in capfd.readouterr().err
+    assert (tmp_path / "out" / "poses.jsonl").read_bytes() == log

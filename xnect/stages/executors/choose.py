@@ -35,7 +35,11 @@ def load_network(weights: str | None = None, config: NetworkConfig | None = None
     """
     config = config or NetworkConfig()
     named = weights or config.weights
-    return PictureNetwork(_executor(Path(named) if named else default_weights(), config), config.input_size)
+    path = Path(named) if named else default_weights()
+    card = path.with_suffix(".json")
+    if not card.is_file():
+        raise WeightsError(f"cannot read weights {path}: {card.name}, which describes them, is not beside them")
+    return PictureNetwork(_executor(path, config), config.input_size)
 
 
 def _executor(weights: Path, config: NetworkConfig) -> Executor:
