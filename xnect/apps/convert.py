@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from xnect.apps.options import Parser, checked, dashed, number
@@ -28,8 +27,8 @@ def main(argv: Sequence[str]) -> int:
     tidy.add_argument("--floor", action="store_true", help="turn all so that the floor is level, at height 0")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     options = parser.parse_args(dashed(argv))
-    if not (math.isfinite(options.bvh_scale) and options.bvh_scale > 0):
-        raise ConfigError(f"--bvh-scale {options.bvh_scale}: a positive number expected")
+    if not 1e-3 <= options.bvh_scale <= 1e4:
+        raise ConfigError(f"--bvh-scale {options.bvh_scale}: 0.001 to 10000 expected")
     from xnect.formats.cleanup import CleanUp
     from xnect.formats.convert import convert
 

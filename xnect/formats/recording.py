@@ -114,7 +114,7 @@ def _read(path: Path, how: Callable[[LogReader, BinaryIO], None]) -> LogReader:
         with path.open("rb") as file:
             how(reader, file)
     except OSError as error:
-        raise FormatError(f"cannot read {path.name}: {error.strerror or error}") from error
+        raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
     return reader
 
 

@@ -97,13 +97,13 @@ def main(argv: list[str] | None = None) -> int:
         "--data", type=Path, nargs="+", required=True, help="folders with train13.json and its picture shards"
     )
     parser.add_argument("--model", type=Path, required=True, help="the teacher, OpenVINO IR (.xml)")
-    parser.add_argument("--out", type=Path, required=True, help="the maps (.npy)")
+    parser.add_argument("--output", type=Path, required=True, help="the maps (.npy)")
     parser.add_argument("--side", type=int, default=288)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args(argv)
     compute_soft_maps(
-        load_people(options.data, options.side, limit=options.limit), options.model, options.out, options.threads
+        load_people(options.data, options.side, limit=options.limit), options.model, options.output, options.threads
     )
     return 0
 

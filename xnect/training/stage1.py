@@ -39,12 +39,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="share of synthetic crops beside photos; 1 = photos only judge",
     )
     add("--encoding", action="store_true", help="train the 3D encoding too, from the synthetic pictures")
-    add("--out", type=Path, required=True, help="folder for checkpoint, log, curve and weights")
+    add("--output", type=Path, required=True, help="folder for checkpoint, log, curve and weights")
     add("--network", default="selecsls42", help="trunk, see `python -m backbone summary`")
     add("--width", type=float, default=0.5, help="factor on the trunk's channels")
     add("--head", type=int, default=128, help="channels of the heads")
     add("--init", type=Path, help="start from these weights (safetensors) instead of random ones")
-    add("--resume", action="store_true", help="go on from the checkpoint in --out")
+    add("--resume", action="store_true", help="go on from the checkpoint in --output")
     add("--minutes", type=float, default=60.0, help="length of the run where --steps is not given")
     add("--steps", type=int, help="length of the run in steps")
     add("--batch", type=int, default=32, help="crops a step, of the first size")
@@ -119,7 +119,7 @@ def write_weights(net: nn.Module, options: argparse.Namespace, trainer: Trainer,
         "held_out": {k: round(v, 4) for k, v in figures.items()},
         "licence": "CC BY 4.0",
     }
-    save_stage1(net, options.out / "stage1.safetensors", facts)
+    save_stage1(net, options.output / "stage1.safetensors", facts)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -130,18 +130,18 @@ def main(argv: list[str] | None = None) -> int:
     name = options.device if options.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     torch.manual_seed(options.seed)
-    options.out.mkdir(parents=True, exist_ok=True)
+    options.output.mkdir(parents=True, exist_ok=True)
     photos, synthetic = (None if s is None else s.to(device) for s in read_stores(options))
     net = channels_last(build(options).to(device))
     views = [ViewConfig.of_size(size) for size in options.size]
     loss = MapLoss(photos, views, options.batch, bf16=True, synthetic=synthetic, share=options.synthetic_share)
     config = LoopConfig(
-        out=options.out, steps=options.steps, minutes=options.minutes, learning_rate=options.lr, warmup=options.warmup,
+        out=options.output, steps=options.steps, minutes=options.minutes, learning_rate=options.lr, warmup=options.warmup,
         seed=options.seed, eval_every_s=options.eval_every * 60,
     )  # fmt: skip
     trainer = Trainer(net, loss, config)
     if options.resume:
-        trainer.resume(options.out / "checkpoint.pt")
+        trainer.resume(options.output / "checkpoint.pt")
     held_out = HeldOut(options.data, limit=options.limit) if options.data else None
 
     def evaluate(average: nn.Module) -> dict[str, float]:

@@ -313,7 +313,7 @@ def test_the_command_trains_and_its_weights_load(pack, tmp_path):
         "--data",
         str(pack),
         str(more),
-        "--out",
+        "--output",
         str(out),
         "--width",
         "0.25",

@@ -298,7 +298,7 @@ SMALL = [
 
 def test_the_command_trains_a_3d_head_from_shards_alone(shards, tmp_path):
     out = tmp_path / "run"
-    options = ["--synthetic", str(shards), "--encoding", "--out", str(out), "--device", "cpu", *SMALL]
+    options = ["--synthetic", str(shards), "--encoding", "--output", str(out), "--device", "cpu", *SMALL]
     assert stage1.main(options) == 0
     net = load_stage1(out / "stage1.safetensors")
     assert net.spec.encoding
@@ -314,7 +314,7 @@ def test_weights_without_a_3d_head_get_one(shards, tmp_path):
     torch.manual_seed(1)
     flat = Stage1(NetworkSpec("selecsls42", 0.25, 64))
     save_stage1(flat, tmp_path / "flat.safetensors", {})
-    given = ["--synthetic", str(shards), "--out", str(tmp_path), "--init", str(tmp_path / "flat.safetensors")]
+    given = ["--synthetic", str(shards), "--output", str(tmp_path), "--init", str(tmp_path / "flat.safetensors")]
     net = stage1.build(stage1.parse([*given, "--encoding"]))
     assert net.spec.encoding
     assert torch.equal(net.maps.weight, load_stage1(tmp_path / "flat.safetensors").maps.weight)
@@ -331,7 +331,7 @@ def test_weights_without_a_3d_head_get_one(shards, tmp_path):
 )
 def test_impossible_options_are_refused(options, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
-        stage1.parse([*options, "--out", str(tmp_path)])
+        stage1.parse([*options, "--output", str(tmp_path)])
 
 
 def test_a_folder_without_shards_is_refused(tmp_path):
