@@ -86,7 +86,7 @@ class DetectionConfig:
         max_peaks: Candidates kept per joint type.
     """
 
-    peak_threshold: float = 0.12
+    peak_threshold: float = 0.18
     limb_threshold: float = 0.08
     min_joints: int = 3
     min_score: float = 0.2
