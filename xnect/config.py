@@ -89,7 +89,7 @@ class DetectionConfig:
     peak_threshold: float = 0.18
     limb_threshold: float = 0.08
     min_joints: int = 3
-    min_score: float = 0.2
+    min_score: float = 0.15
     max_people: int = 10
     max_peaks: int = 64
 

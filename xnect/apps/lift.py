@@ -80,7 +80,7 @@ def build_parser() -> Parser:
     add("--video", metavar="PATH", help="the film: size, times, colours of clothes, and pictures for the overlay")
     add("--size", metavar="WxH", type=checked(size), help="size of the pictures that the joints were found in")
     add("--fps", metavar="HZ", type=checked(number), help="frames a second (30 where nothing tells)")
-    add("--min-score", metavar="N", type=checked(number), help="people less sure than this are left out (0.2)")
+    add("--min-score", metavar="N", type=checked(number), help="people less sure than this are left out (0.15)")
     for name in _SHARED:
         add_option(parser, BY_NAME[name])
     add("--config", metavar="FILE", help="settings file (TOML); the command line wins")
