@@ -8,23 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xnect.apps.options import Parser, dashed, number, size, whole
+from xnect.apps.options import Parser, checked, dashed, number, size, whole
 from xnect.errors import ConfigError, OutputError, XnectError
 
 #: Views enough for a camera; the program then ends by itself.
 VIEWS = 20
 #: Of a video or camera a picture is looked at so often [s].
 _EVERY_S = 0.4
-
-
-def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return convert
 
 
 def build_parser() -> Parser:
@@ -44,16 +34,16 @@ def build_parser() -> Parser:
     add("--board", choices=("charuco", "chessboard"), default="charuco", help="kind of board (charuco)")
     add(
         "--squares",
-        type=_typed(size),
+        type=checked(size),
         default=(7, 5),
         metavar="AxB",
         help="squares (not corners) across and down (7x5)",
     )
-    add("--square-mm", type=_typed(number), default=35.0, metavar="MM", help="side of a square as measured (35)")
+    add("--square-mm", type=checked(number), default=35.0, metavar="MM", help="side of a square as measured (35)")
     add("--markers", default="4X4_50", metavar="NAME", help="markers of a ChArUco board (4X4_50)")
     add("--paper", choices=("a4", "a3", "letter"), default="a4", help="paper of --print-board (a4)")
-    add("--views", type=_typed(whole), default=VIEWS, metavar="N", help=f"views to gather ({VIEWS})")
-    add("--camera-resolution", type=_typed(size), metavar="WxH", help="size asked of the camera")
+    add("--views", type=checked(whole), default=VIEWS, metavar="N", help=f"views to gather ({VIEWS})")
+    add("--camera-resolution", type=checked(size), metavar="WxH", help="size asked of the camera")
     add("--output", type=Path, default=Path("camera.toml"), metavar="FILE.toml", help="where to write it (camera.toml)")
     add("--overwrite", action="store_true", help="replace the file if it is there")
     add("--no-display", action="store_true", help="no window; the default without a display")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xnect.apps.options import Parser, dashed, number, size, whole
+from xnect.apps.options import Parser, checked, dashed, number, size, whole
 from xnect.errors import ConfigError, OutputError
 
 LICENCES = {
@@ -16,16 +16,6 @@ LICENCES = {
     "mupots": "MuPoTS-3D is for non-commercial use; whether you may use it is yours to check with its makers.",
     "mpi-inf-3dhp": "MPI-INF-3DHP is for non-commercial use; whether you may use it is yours to check with its makers.",
 }
-
-
-def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return convert
 
 
 def _joint_list(text: str) -> tuple[int, ...]:
@@ -38,10 +28,10 @@ def _pictures(commands: Any, out: Parser) -> None:
     coco.add_argument("labels", metavar="LABELS", help="COCO keypoint JSON, 17 or 13 joints")
     coco.add_argument("pictures", metavar="PICTURES", help="folder or zip with the pictures")
     coco.add_argument("--weights", metavar="FILE", help="Stage I's weights (default: those that ship)")
-    coco.add_argument("--input-size", type=_typed(size), metavar="WxH", help="picture size of the network")
+    coco.add_argument("--input-size", type=checked(size), metavar="WxH", help="picture size of the network")
     coco.add_argument("--device", metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:N")
-    coco.add_argument("--threads", type=_typed(whole), metavar="N", default=0, help="CPU threads, 0 = all")
-    coco.add_argument("--limit", type=_typed(whole), metavar="N", help="only the first N pictures")
+    coco.add_argument("--threads", type=checked(whole), metavar="N", default=0, help="CPU threads, 0 = all")
+    coco.add_argument("--limit", type=checked(whole), metavar="N", help="only the first N pictures")
     coco.add_argument("--results", metavar="FILE", help="judge this COCO results JSON (13 joints) and run no network")
     coco.set_defaults(protocol="coco", parser=coco)
 
@@ -58,7 +48,7 @@ def _poses(commands: Any, out: Parser) -> None:
     pair = commands.add_parser("h36m", parents=[out], help="MPJPE and PA-MPJPE of pairs of NPZ, NPY or CSV files")
     pair.add_argument("truth", metavar="TRUTH", help="poses x joints x 3")
     pair.add_argument("found", metavar="FOUND", help="the same number of poses and joints")
-    pair.add_argument("--root", type=_typed(_joint_list), default=(0,), metavar="J", help="joint at the origin, or the middle of J,J; none (default 0)")  # fmt: skip
+    pair.add_argument("--root", type=checked(_joint_list), default=(0,), metavar="J", help="joint at the origin, or the middle of J,J; none (default 0)")  # fmt: skip
     pair.add_argument("--unit", choices=("m", "mm"), default="m", help="unit of both files (default m)")
     pair.set_defaults(protocol="h36m", parser=pair)
 
@@ -76,11 +66,11 @@ def build_parser() -> Parser:
     tracking = commands.add_parser("tracking", parents=[out], help="IDF1, id switches, MOTA (needs motmetrics)")
     tracking.add_argument("truth", metavar="TRUTH", help="MOTChallenge text, or a recording")
     tracking.add_argument("found", metavar="FOUND", help="a recording, or MOTChallenge text")
-    tracking.add_argument("--overlap", type=_typed(number), default=0.5, metavar="SHARE", help="least overlap of boxes that match (0.5)")  # fmt: skip
+    tracking.add_argument("--overlap", type=checked(number), default=0.5, metavar="SHARE", help="least overlap of boxes that match (0.5)")  # fmt: skip
     tracking.set_defaults(protocol="tracking", parser=tracking)
     quality = commands.add_parser("quality", parents=[out], help="label-free quality of recordings")
     quality.add_argument("recordings", metavar="RECORDING", nargs="+", help="poses.jsonl, or the folder it lies in")
-    quality.add_argument("--tilt", type=_typed(number), default=0.0, metavar="DEG", help="how far the camera looked down (0), for foot skating")  # fmt: skip
+    quality.add_argument("--tilt", type=checked(number), default=0.0, metavar="DEG", help="how far the camera looked down (0), for foot skating")  # fmt: skip
     quality.set_defaults(protocol="quality", parser=quality)
     return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from xnect.config import DetectionConfig, NetworkConfig
@@ -47,8 +48,8 @@ def load_detector(config: NetworkConfig, detection: DetectionConfig) -> OneStage
         raise ConfigError(f"{model.path.name} finds people by itself: leave --boxes out")
     if kind == "maps":
         return MapsNetwork(model, outputs)
-    made = {"rtmo": Rtmo, "movenet": MoveNet, "yolo": YoloPose}[kind]
-    return made(model, outputs, detection)
+    made: dict[str, Callable[..., OneStage]] = {"rtmo": Rtmo, "movenet": MoveNet, "yolo": YoloPose}
+    return made[kind](model, outputs, detection)
 
 
 def kind_of(model: OnnxModel, outputs: list[np.ndarray]) -> str:

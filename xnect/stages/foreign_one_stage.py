@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from xnect.config import DetectionConfig
@@ -14,7 +16,7 @@ from xnect.structures import F32, U8, Detections
 _LEAST_SCORE = 0.1
 
 
-class OneStage:
+class OneStage(ABC):
     """One network, one run a picture.
 
     Attributes:
@@ -42,13 +44,13 @@ class OneStage:
         limits = self.config
         return strongest(people, limits.min_joints, max(limits.min_score, _LEAST_SCORE), limits.max_people)
 
+    @abstractmethod
     def keypoints_in(self, outputs: list[F32]) -> int:
         """How many keypoints a person has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, outputs: list[F32], net_px: tuple[int, int]) -> tuple[F32, F32]:
         """Outputs -> points (P, K, 3: x, y [network px], confidence) and scores (P,)."""
-        raise NotImplementedError
 
 
 def keypoint_names(model: OnnxModel, count: int) -> tuple[str, ...]:

@@ -19,9 +19,7 @@ import backbone
 from xnect.config import NetworkConfig
 from xnect.errors import WeightsError
 from xnect.skeleton.joints import MAPS
-from xnect.stages.executors.base import FIELDS, HEATMAPS, PictureNetwork
-from xnect.stages.executors.base import MEAN as MEAN
-from xnect.stages.executors.base import STD as STD
+from xnect.stages.executors.base import FIELDS, HEATMAPS, MEAN, STD, PictureNetwork
 
 _ENCODING = 3 * len(MAPS.encoding_joints)
 

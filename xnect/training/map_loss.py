@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xnect.codec.encoding import TRUSTED_CHANNELS
-from xnect.stages.network import MEAN, STD
+from xnect.stages.executors.base import MEAN, STD
 from xnect.training.datasets.store import Store
 from xnect.training.targets import Targets, draw_targets
 from xnect.training.views import Crops, ViewConfig, draw_crops

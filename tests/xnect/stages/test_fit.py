@@ -292,6 +292,19 @@ def test_half_a_body_keeps_its_place():
     assert np.linalg.norm(bodies.joints_m[0] - actor.joints[29], axis=-1).mean() < 0.03
 
 
+def test_a_wrong_distance_that_the_picture_cannot_tell_is_got_over_in_time():
+    """One joint seen: any distance fits the picture, so Stage II's must bring a person back who was put too near."""
+    actor = Actor(14, place=(0, 0.4, 4.0))
+    fitter = SkeletonFitter(FitConfig(bone_frames=0), NO_FILTER)
+    sure = np.where(np.arange(14) == 1, 0.8, 0.0)
+    for t in range(900):
+        root = actor.root[0] * (0.5 if t < 3 else 1.0)
+        relative = actor.joints[0] - actor.joints[0, 14]
+        pixels = np.where(sure[:, None] > 0, actor.pixels[0], 0)
+        bodies = fitter(tracks([1], [0]), *one_person(pixels, relative, root, sure), CAMERA, 10 + t / 30)
+    assert bodies.root_position_m[0, 2] == pytest.approx(actor.root[0, 2], rel=0.15)
+
+
 def test_uneven_times_are_fine():
     actor = Actor(15, frames=60)
     fitter = SkeletonFitter()
