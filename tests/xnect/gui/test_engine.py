@@ -72,7 +72,7 @@ def test_files_keep_their_pace(engine, world, log, wait):
     begin = time.perf_counter()
     engine.open(FILE)
     wait(lambda: log.ended)
-    assert 0.42 < time.perf_counter() - begin < 0.9
+    assert time.perf_counter() - begin > 0.42, "15 frames at 30 a second were hurried"
 
 
 def test_pause_step_seek_and_play_on(engine, world, log, wait):
