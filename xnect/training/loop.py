@@ -68,6 +68,11 @@ class Average:
                 mine.copy_(new)
 
 
+def seed_step(seed: int, step: int) -> None:
+    """Set torch's random numbers to those of a step, so that a resumed run goes on as an unbroken one."""
+    torch.manual_seed(seed * 1_000_003 + step)
+
+
 def learning_rate(config: LoopConfig, step: int, progress: float) -> float:
     """Linear warm-up, then half a cosine over the run's progress (0 to 1)."""
     return (
@@ -149,7 +154,7 @@ class Trainer:
             self.record(evaluate(self.average.net))
 
     def _one_step(self) -> float:
-        torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+        seed_step(self.config.seed, self.step)
         rate = learning_rate(self.config, self.step, self.progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import datetime
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import nn
 from xnect.config import NetworkConfig
 from xnect.errors import ConfigError
 from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, channels_last, load_stage1, save_stage1
+from xnect.training.batches import Ahead, Batches
 from xnect.training.datasets.people import load_people
 from xnect.training.datasets.store import Store
 from xnect.training.held_out import HeldOut
@@ -56,6 +58,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--eval-every", type=float, default=15.0, help="minutes between evaluations on held-out pictures")
     add("--limit", type=int, help="only so many pictures (for trials)")
     add("--device", default="auto", help="auto, cpu or cuda")
+    add("--ahead", action="store_true", help="draw crops in a process of its own (CPU only: a GPU draws them itself)")
+    add("--compile", action="store_true", help="torch.compile: faster steps after a minute or two for each --size")
     add("--threads", type=int, default=0, help="CPU threads, 0 = all")
     add("--seed", type=int, default=0)
     options = parser.parse_args(argv)
@@ -68,6 +72,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         raise ConfigError(f"--synthetic-share {options.synthetic_share:g}: 0 to 1 expected")
     if options.encoding and options.synthetic is None:
         raise ConfigError("--encoding needs --synthetic: photos have no 3D truth")
+    if options.compile and not any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")):
+        raise ConfigError("--compile needs a C++ compiler, and none is on the path")
     return options
 
 
@@ -134,7 +140,9 @@ def main(argv: list[str] | None = None) -> int:
     photos, synthetic = (None if s is None else s.to(device) for s in read_stores(options))
     net = channels_last(build(options).to(device))
     views = [ViewConfig.of_size(size) for size in options.size]
-    loss = MapLoss(photos, views, options.batch, bf16=True, synthetic=synthetic, share=options.synthetic_share)
+    batches = Batches(photos, views, options.batch, synthetic, options.synthetic_share, options.seed)
+    ahead = options.ahead and device.type == "cpu"
+    loss = MapLoss(Ahead(batches) if ahead else batches, bf16=True, compiled=options.compile)
     config = LoopConfig(
         out=options.output, steps=options.steps, minutes=options.minutes, learning_rate=options.lr, warmup=options.warmup,
         seed=options.seed, eval_every_s=options.eval_every * 60,

@@ -17,10 +17,12 @@ from xnect.skeleton.joints import FLIP_2D, LIMBS
 from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, load_stage1
 from xnect.structures import PoseMaps
 from xnect.training import stage1
+from xnect.training.batches import Ahead, Batches
 from xnect.training.datasets.people import is_held_out, joints_14, load_people
 from xnect.training.datasets.store import MAX_PEOPLE, Store
 from xnect.training.held_out import HeldOut
 from xnect.training.loop import LoopConfig, Trainer
+from xnect.training.map_loss import MapLoss
 from xnect.training.soft_maps import CELLS, attach_soft_maps
 from xnect.training.targets import draw_targets, joint_sigma
 from xnect.training.views import FLIP_LIMBS, Crops, ViewConfig, draw_crops, jpeg_like
@@ -178,7 +180,7 @@ def test_jpeg_like_keeps_the_picture():
 def small_trainer(store, out, steps):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
-    loss = stage1.MapLoss(store, [ViewConfig(size=64), ViewConfig(size=80)], 2, bf16=False)
+    loss = MapLoss(Batches(store, [ViewConfig(size=64), ViewConfig(size=80)], 2), bf16=False)
     return Trainer(net, loss, LoopConfig(out=out, steps=steps, warmup=2, seed=4, bf16=False))
 
 
@@ -197,6 +199,18 @@ def test_a_resumed_run_ends_as_an_unbroken_one(store, tmp_path):
         assert torch.equal(a, b)
 
 
+def test_batches_drawn_ahead_are_the_same_ones(store):
+    batches = Batches(store, [ViewConfig(size=64), ViewConfig(size=80)], 2, seed=3)
+    ahead = Ahead(batches)
+    for step in (5, 6, 7, 2):
+        mine, theirs = batches.draw(step), ahead.draw(step)
+        assert torch.equal(mine.images, theirs.images)
+        assert theirs.images.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(mine.targets.maps, theirs.targets.maps)
+        assert torch.equal(mine.targets.weight, theirs.targets.weight)
+    assert not torch.equal(batches.draw(5).images, batches.draw(6).images)
+
+
 def test_a_damaged_checkpoint_is_refused(store, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="no readable checkpoint"):
@@ -204,7 +218,7 @@ def test_a_damaged_checkpoint_is_refused(store, tmp_path):
 
 
 def test_batches_of_larger_crops_are_smaller(store):
-    loss = stage1.MapLoss(store, [ViewConfig.of_size(64), ViewConfig.of_size(128)], 8, bf16=False)
+    loss = MapLoss(Batches(store, [ViewConfig.of_size(64), ViewConfig.of_size(128)], 8), bf16=False)
     shapes = set()
 
     class Spy(torch.nn.Module):
@@ -221,7 +235,7 @@ def test_batches_of_larger_crops_are_smaller(store):
 def test_training_learns(store, tmp_path):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
-    loss = stage1.MapLoss(store, [ViewConfig(size=96, layers=1)], 4, bf16=False)
+    loss = MapLoss(Batches(store, [ViewConfig(size=96, layers=1)], 4), bf16=False)
     trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=30, warmup=3, bf16=False, learning_rate=3e-3))
     losses = [trainer._one_step() for _ in range(30)]
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:4])

@@ -17,9 +17,10 @@ from xnect.stages.association import read_encoding
 from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, load_stage1, save_stage1
 from xnect.structures import Camera
 from xnect.training import stage1, views
+from xnect.training.batches import Batches, encoding_reads
 from xnect.training.datasets.synthetic import bones_of, camera_of, labelled, load_synthetic
 from xnect.training.loop import LoopConfig, Trainer
-from xnect.training.map_loss import MapLoss, encoding_loss, encoding_reads, read_at
+from xnect.training.map_loss import MapLoss, encoding_loss, read_at
 from xnect.training.synthetic.labels import HIDDEN, OUTSIDE, SEEN
 from xnect.training.synthetic.shards import FORMAT, VERSION, Shards
 from xnect.training.views import ViewConfig, draw_crops
@@ -174,7 +175,7 @@ def test_the_encoding_of_a_crop_is_that_of_its_own_camera(store, shards, monkeyp
 def test_targets_decode_to_the_true_pose(store, shards, monkeypatch):
     """Maps that hold the targets, read as the run time reads them, give the bones of the person's own ray frame."""
     rows, crops, (affine, mirrored) = crops_and_maps(store, monkeypatch, ViewConfig(size=128, layers=1, rotated=0))
-    reads = encoding_reads(crops)
+    reads = encoding_reads(crops, jitter=0.0)
     errors = []
     for n, row in enumerate(rows.tolist()):
         if mirrored[n]:
@@ -210,9 +211,9 @@ def test_places_are_read_as_at_run_time():
 def test_the_loss_counts_trusted_channels_alone(store):
     torch.manual_seed(0)
     crops = draw_crops(store, torch.arange(6), torch.arange(6), store.focal_people(), ViewConfig(size=128, layers=2))
-    reads = encoding_reads(crops)
+    reads = encoding_reads(crops, jitter=0.0)
     maps = torch.zeros(6, 63, 16, 16, requires_grad=True)
-    encoding_loss(maps, reads, jitter=0.0).backward()
+    encoding_loss(maps, reads).backward()
     touched = maps.grad.abs().sum((0, 2, 3)) > 0
     allowed = torch.from_numpy(TRUSTED_CHANNELS[np.unique(reads.joint.numpy())].any(0))
     assert not (touched & ~allowed).any()
@@ -220,7 +221,7 @@ def test_the_loss_counts_trusted_channels_alone(store):
     for joint in range(14):
         only = type(reads)(*(getattr(reads, f)[reads.joint == joint] for f in reads.__slots__))
         maps.grad = None
-        encoding_loss(maps, only, jitter=0.0).backward()
+        encoding_loss(maps, only).backward()
         assert (maps.grad.abs().sum((0, 2, 3)) > 0).numpy().tolist() == TRUSTED_CHANNELS[joint].tolist()
 
 
@@ -232,7 +233,7 @@ def photos(store):
 def trainer(store, out, steps, share=0.5):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64, encoding=True))
-    loss = MapLoss(photos(store), [ViewConfig(size=64)], 4, bf16=False, synthetic=store, share=share)
+    loss = MapLoss(Batches(photos(store), [ViewConfig(size=64)], 4, store, share, seed=4), bf16=False)
     return Trainer(net, loss, LoopConfig(out=out, steps=steps, warmup=2, seed=4, bf16=False, learning_rate=3e-3))
 
 
@@ -252,7 +253,7 @@ def test_photos_leave_the_3d_head_alone(store, tmp_path):
     for share, moved in ((0.0, False), (0.5, True)):
         one = trainer(store, tmp_path, 1, share)
         if share == 0:
-            one._loss = MapLoss(photos(store), [ViewConfig(size=64)], 4, bf16=False)
+            one._loss = MapLoss(Batches(photos(store), [ViewConfig(size=64)], 4), bf16=False)
         one._loss(one.net, 0).backward()
         gradient = one.net.encoding.weight.grad
         assert (gradient is not None and bool((gradient != 0).any())) == moved
@@ -261,16 +262,17 @@ def test_photos_leave_the_3d_head_alone(store, tmp_path):
 def test_training_learns_the_encoding(store, tmp_path):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64, encoding=True))
-    loss = MapLoss(None, [ViewConfig(size=96, layers=1, rotated=0)], 6, bf16=False, synthetic=store)
+    batches = Batches(None, [ViewConfig(size=96, layers=1, rotated=0)], 6, store)
+    loss = MapLoss(batches, bf16=False)
     run = Trainer(net, loss, LoopConfig(out=tmp_path, steps=30, warmup=3, bf16=False, learning_rate=4e-3))
     views_of = ViewConfig(size=96, layers=1, rotated=0)
 
     def error():
         torch.manual_seed(99)
         crops = draw_crops(store, torch.arange(6), torch.arange(6), store.focal_people(), views_of)
-        images = (crops.images - loss._mean) / loss._std
+        images = batches.normalised(crops.images)
         with torch.no_grad():
-            return float(encoding_loss(run.net.train()(images)[1], encoding_reads(crops), jitter=0.0))
+            return float(encoding_loss(run.net.train()(images)[1], encoding_reads(crops, jitter=0.0)))
 
     before = error()
     for _ in range(30):
