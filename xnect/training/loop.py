@@ -6,7 +6,7 @@ import copy
 import csv
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,9 +85,14 @@ def learning_rate(config: LoopConfig, step: int, progress: float) -> float:
 class Trainer:
     """Trains one network; ``run`` may be interrupted at any step and taken up again by ``resume``."""
 
-    def __init__(self, net: nn.Module, loss: Callable[[nn.Module, int], Tensor], config: LoopConfig) -> None:
-        """Args: the network on its device; the loss of one step, drawn by itself; the schedule."""
-        self.net, self.config, self._loss = net, config, loss
+    def __init__(
+        self, net: nn.Module, loss: Callable[[nn.Module, int], Tensor], config: LoopConfig,
+        frozen: Sequence[nn.Module] = (),
+    ) -> None:  # fmt: skip
+        """Args: the network on its device; the loss of one step, drawn by itself; the schedule; parts not to train."""
+        self.net, self.config, self._loss, self._frozen = net, config, loss, frozen
+        for part in frozen:
+            part.requires_grad_(False)
         self.average = Average(net, config.ema)
         self.optimizer = torch.optim.AdamW(
             net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -159,6 +164,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.net.train()
+        for part in self._frozen:
+            part.eval()
         loss = self._loss(self.net, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -58,6 +58,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--eval-every", type=float, default=15.0, help="minutes between evaluations on held-out pictures")
     add("--limit", type=int, help="only so many pictures (for trials)")
     add("--device", default="auto", help="auto, cpu or cuda")
+    add(
+        "--freeze",
+        type=int,
+        default=0,
+        help="leave the stem and so many blocks of the trunk as they are (with --init): most of the time goes there",
+    )
     add("--ahead", action="store_true", help="draw crops in a process of its own (CPU only: a GPU draws them itself)")
     add("--compile", action="store_true", help="torch.compile: faster steps after a minute or two for each --size")
     add("--threads", type=int, default=0, help="CPU threads, 0 = all")
@@ -72,6 +78,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         raise ConfigError(f"--synthetic-share {options.synthetic_share:g}: 0 to 1 expected")
     if options.encoding and options.synthetic is None:
         raise ConfigError("--encoding needs --synthetic: photos have no 3D truth")
+    if options.freeze and options.init is None and not options.resume:
+        raise ConfigError("--freeze needs --init: random weights are nothing to keep")
     if options.compile and not any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")):
         raise ConfigError("--compile needs a C++ compiler, and none is on the path")
     return options
@@ -147,7 +155,8 @@ def main(argv: list[str] | None = None) -> int:
         out=options.output, steps=options.steps, minutes=options.minutes, learning_rate=options.lr, warmup=options.warmup,
         seed=options.seed, eval_every_s=options.eval_every * 60,
     )  # fmt: skip
-    trainer = Trainer(net, loss, config)
+    frozen = [net.trunk.stem, *net.trunk.features[: options.freeze]] if options.freeze else []
+    trainer = Trainer(net, loss, config, frozen)
     if options.resume:
         trainer.resume(options.output / "checkpoint.pt")
     held_out = HeldOut(options.data, limit=options.limit) if options.data else None

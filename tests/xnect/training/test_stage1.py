@@ -211,6 +211,21 @@ def test_batches_drawn_ahead_are_the_same_ones(store):
     assert not torch.equal(batches.draw(5).images, batches.draw(6).images)
 
 
+def test_frozen_parts_stay_as_they_are(store, tmp_path):
+    torch.manual_seed(0)
+    net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    frozen = [net.trunk.stem, net.trunk.features[0]]
+    loss = MapLoss(Batches(store, [ViewConfig(size=64)], 2), bf16=False)
+    trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=2, warmup=1, bf16=False), frozen)
+    trainer.run()
+    same = {k for k, v in net.state_dict().items() if torch.equal(v, before[k])}
+    assert {k for k in before if k.startswith(("trunk.stem.", "trunk.features.0."))} <= same
+    assert not {k for k in same if k.startswith(("context.", "maps.", "trunk.features.1."))} - {
+        k for k in same if k.endswith("num_batches_tracked")
+    }
+
+
 def test_a_damaged_checkpoint_is_refused(store, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="no readable checkpoint"):
