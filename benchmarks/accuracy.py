@@ -1,7 +1,7 @@
 """COCO keypoint accuracy of Stage I beside its peers: python benchmarks/accuracy.py [--weights FILE] [--data DIR].
 
 People of all sizes, at most 20 a picture, 13 joints with COCO's sigmas (pycocotools), on val13.json and val.zip of the
-people pack. Prints a Markdown table; --output writes the figures as JSON.
+people pack, with 95 % intervals under resampling of the pictures. Prints a Markdown table; --output writes the figures as JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if __package__ in (None, ""):  # started as a script
 from benchmarks.common import PEERS, PEERS_SOURCE, SHARED, Times, give_out
 from xnect.config import DetectionConfig, NetworkConfig
 from xnect.errors import XnectError
-from xnect.evaluation.coco import MOST_PEOPLE, CocoFigures, CocoSet, evaluate
+from xnect.evaluation.coco import MOST_PEOPLE, CocoFigures, CocoSet, bootstrap, judge_results, results_of
 from xnect.evaluation.report import Cell, markdown_table
 from xnect.structures import U8, Detections
 
@@ -36,19 +36,21 @@ def size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def table(name: str, figures: CocoFigures, times: Times) -> str:
+def table(name: str, figures: CocoFigures, times: Times, intervals: dict[str, tuple[float, float]]) -> str:
     """Our figures above those of the peers [per cent]."""
     ours: list[Cell] = [name]
     ours += [100 * v for v in (figures.ap, figures.ap50, figures.ap75, figures.ap_medium, figures.ap_large, figures.ar)]
     rows: list[list[Cell]] = [[*ours, times.median]]
     for p in sorted(PEERS, key=lambda p: -p.ap):
         rows.append([p.name, p.ap, p.ap50, None, p.ap_medium, p.ap_large, p.ar, None])
+    spread = ", ".join(f"{k.upper()} {100 * low:.1f} to {100 * high:.1f}" for k, (low, high) in intervals.items())
     note = f"Ours: {figures.pictures} pictures, {figures.people} people [per cent]. Peers: {PEERS_SOURCE}."
+    note += f"\nWith other pictures of the kind (95 %): {spread}." if spread else ""
     return markdown_table(COLUMNS, rows) + "\n\n" + note
 
 
-def measure(options: argparse.Namespace) -> tuple[CocoFigures, Times, str]:
-    """Run Stage I over the set; figures, times of network and association, and what was run."""
+def measure(options: argparse.Namespace) -> tuple[CocoFigures, dict[str, tuple[float, float]], Times, str]:
+    """Run Stage I over the set; figures, their intervals, times of network and association, and what was run."""
     pictures = CocoSet(options.data / "val13.json", options.data / "val.zip", options.limit)
     from xnect.stages.association import associate
     from xnect.stages.executors.choose import load_network
@@ -64,8 +66,15 @@ def measure(options: argparse.Namespace) -> tuple[CocoFigures, Times, str]:
         times.append((time.perf_counter() - start) * 1e3)
         return people
 
-    figures = evaluate(detect, pictures, lambda p: tqdm(p, total=len(pictures), unit="picture", disable=None))
-    return figures, Times.of(times), str(getattr(network, "description", options.weights or "weights that ship"))
+    found = results_of(detect, pictures, lambda p: tqdm(p, total=len(pictures), unit="picture", disable=None))
+    figures = judge_results(pictures.truth, found)
+    intervals = bootstrap(pictures.truth, found) if found else {}
+    return (
+        figures,
+        intervals,
+        Times.of(times),
+        str(getattr(network, "description", options.weights or "weights that ship")),
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,17 +90,20 @@ def main(arguments: list[str] | None = None) -> int:
     add("--output", type=Path, help="JSON file to write")
     options = parser.parse_args(arguments)
     try:
-        figures, times, name = measure(options)
+        figures, intervals, times, name = measure(options)
         width, height = options.input_size
         results: dict[str, Any] = {
             "coco": figures.as_dict(),
+            "intervals_95": intervals,
             "input_size": [width, height],
             "system": name,
             "weights": None if options.weights is None else options.weights.name,
             "ms_median": times.median,
             "ms_p95": times.p95,
         }
-        give_out([table(f"xnect Stage I, {name}, {width}x{height}", figures, times)], results, options.output)
+        give_out(
+            [table(f"xnect Stage I, {name}, {width}x{height}", figures, times, intervals)], results, options.output
+        )
     except XnectError as error:
         print(f"accuracy: {error}", file=sys.stderr)
         return 1

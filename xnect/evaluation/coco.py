@@ -154,23 +154,13 @@ def as_results(image_id: int, people: Detections, most: int = MOST_PEOPLE) -> li
     return rows
 
 
-def judge_results(truth: dict[str, Any], found: list[dict[str, Any]]) -> CocoFigures:
-    """COCO's figures of results with 13 joints.
-
-    Raises:
-        XnectError: pycocotools is not installed.
-    """
+def _matched(truth: dict[str, Any], found: list[dict[str, Any]]) -> Any:
+    """Pycocotools' evaluation after its matching of results to labels."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
         raise XnectError("pycocotools is needed for this: pip install pycocotools") from error
-    size = {
-        "pictures": len(truth["images"]),
-        "people": sum(a.get("num_keypoints", 0) > 0 for a in truth["annotations"]),
-    }
-    if not found:
-        return CocoFigures(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, **size)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         coco = COCO()
         coco.dataset = truth
@@ -178,6 +168,66 @@ def judge_results(truth: dict[str, Any], found: list[dict[str, Any]]) -> CocoFig
         run = COCOeval(coco, coco.loadRes(found), "keypoints")
         run.params.kpt_oks_sigmas = OKS_SIGMAS_13
         run.evaluate()
+    return run
+
+
+def bootstrap(
+    truth: dict[str, Any], found: list[dict[str, Any]], draws: int = 500, seed: int = 0, level: float = 0.95
+) -> dict[str, tuple[float, float]]:
+    """How far figures of so few pictures may be off: intervals of AP, AP50 and AR under resampling of the pictures.
+
+    Percentile bootstrap (Efron 1979): pictures are drawn with replacement, their matches are pooled again.
+
+    Args:
+        truth: Labels with 13 joints.
+        found: Results with 13 joints, at least one.
+        draws: Resampled sets.
+        seed: Of the draws.
+        level: Share of the draws that lie in the interval.
+
+    Returns:
+        Lower and upper end of each figure (0 to 1).
+
+    Raises:
+        XnectError: pycocotools is not installed.
+    """
+    run = _matched(truth, found)
+    everyone = run.params.areaRng[:1]  # one size of people is enough, and a third of the work
+    count = len(run.params.imgIds)
+    matches = run.evalImgs[:count]  # ordered by size of people, then picture
+    for params in (run.params, run._paramsEval):
+        params.areaRng, params.areaRngLbl = everyone, ["all"]
+    rng = np.random.default_rng(seed)
+    figures = np.zeros((draws, 3))
+    with contextlib.redirect_stdout(io.StringIO()):
+        for row in figures:
+            run.evalImgs = [matches[k] for k in rng.integers(0, count, count)]
+            run.accumulate()
+            precision, recall = run.eval["precision"], run.eval["recall"]
+            row[:] = [_mean_known(precision), _mean_known(precision[0]), _mean_known(recall)]
+    ends = np.quantile(figures, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return {name: (float(ends[0, k]), float(ends[1, k])) for k, name in enumerate(("ap", "ap50", "ar"))}
+
+
+def _mean_known(values: np.ndarray) -> float:
+    known = values[values > -1]
+    return float(known.mean()) if len(known) else -1.0
+
+
+def judge_results(truth: dict[str, Any], found: list[dict[str, Any]]) -> CocoFigures:
+    """COCO's figures of results with 13 joints.
+
+    Raises:
+        XnectError: pycocotools is not installed.
+    """
+    size = {
+        "pictures": len(truth["images"]),
+        "people": sum(a.get("num_keypoints", 0) > 0 for a in truth["annotations"]),
+    }
+    if not found:
+        return CocoFigures(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, **size)
+    run = _matched(truth, found)
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         run.accumulate()
         run.summarize()
     ap, ap50, ap75, medium, large, ar = (float(v) for v in run.stats[:6])
@@ -200,7 +250,16 @@ def evaluate(
         FormatError: A picture is missing or damaged.
         XnectError: pycocotools is not installed.
     """
+    return judge_results(pictures.truth, results_of(detect, pictures, progress))
+
+
+def results_of(
+    detect: Callable[[U8], Detections],
+    pictures: CocoSet,
+    progress: Callable[[Iterable[tuple[int, U8]]], Iterable[tuple[int, U8]]] | None = None,
+) -> list[dict[str, Any]]:
+    """A detector's COCO results on a set, at most 20 people a picture; as ``evaluate``, which judges them."""
     found: list[dict[str, Any]] = []
     for number, image in progress(pictures) if progress else pictures:
         found += as_results(number, detect(image))
-    return judge_results(pictures.truth, found)
+    return found

@@ -158,14 +158,18 @@ def _view(store: Store, rows: torch.Tensor, focal: torch.Tensor, config: ViewCon
     boxes = torch.cat([corners.amin(2), corners.amax(2)], -1) * (box[..., 2:3] > 0)
     soft = None
     if store.soft_maps is not None:
-        maps = _warp(store.soft_maps.index_select(0, rows).float(), _grid(affine, config.size // 8, 8, store.side)) / 255
+        maps = (
+            _warp(store.soft_maps.index_select(0, rows).float(), _grid(affine, config.size // 8, 8, store.side)) / 255
+        )
         soft = _turned_soft(maps, affine, mirrored)
     encoding = evidence = None
     if store.bones is not None and store.rays is not None:
         rays = store.rays[rows, :most]
         encoding = turned_encoding(encode(store.bones[rows, :most], rays[..., :2]), affine, mirrored)
         evidence = torch.where(mirrored[:, None, None], rays[:, :, FLIP_2D.tolist(), 2], rays[..., 2])
-    return _View(pixels, inside, joints, boxes, store.ignore[rows, :most], store.complete[rows], soft, encoding, evidence)
+    return _View(
+        pixels, inside, joints, boxes, store.ignore[rows, :most], store.complete[rows], soft, encoding, evidence
+    )
 
 
 def _turned_soft(maps: torch.Tensor, affine: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
@@ -237,7 +241,9 @@ def draw_crops(store: Store, rows: torch.Tensor, pool: torch.Tensor, focal: torc
     images = 255 * torch.rand(count, 3, 1, 1, device=device).expand(count, 3, size, size)
     covered = torch.zeros(count, 1, size, size, dtype=torch.bool, device=device)
     known = torch.ones(count, 1, cells, cells, device=device)
-    soft = None if store.soft_maps is None else torch.zeros(count, store.soft_maps.shape[1], cells, cells, device=device)
+    soft = (
+        None if store.soft_maps is None else torch.zeros(count, store.soft_maps.shape[1], cells, cells, device=device)
+    )
     people: list[tuple[torch.Tensor, ...]] = []
     open_ = torch.arange(count, device=device)
     for layer in range(1 + int(torch.randint(config.layers, (), device="cpu"))):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xnect.errors import FormatError
-from xnect.evaluation.coco import CocoSet, as_results, evaluate, judge_results
+from xnect.evaluation.coco import CocoSet, as_results, bootstrap, evaluate, judge_results
 from xnect.evaluation.metrics import oks
 from xnect.skeleton.joints import COCO_13, OKS_SIGMAS_13
 from xnect.structures import Detections
@@ -90,6 +90,22 @@ def test_the_labels_themselves_are_perfect_and_noise_costs(small_set):
     noisy = evaluate(detector(0.06), pictures)
     assert 0.2 < noisy.ap < 0.9
     assert evaluate(detector(0.12), pictures).ap < noisy.ap
+
+
+def test_intervals_hold_the_figure_and_narrow_with_more_pictures():
+    widths = {}
+    for pictures in (10, 60):
+        data = labels(3, pictures)
+        tell = teller(data, 0.07)
+        found = [r for image in data["images"] for r in as_results(image["id"], tell(image["id"]))]
+        figures, intervals = judge_results(data, found), bootstrap(data, found, draws=150)
+        for name, (low, high) in intervals.items():
+            assert low <= getattr(figures, name) <= high
+        widths[pictures] = intervals["ap"][1] - intervals["ap"][0]
+        assert intervals == bootstrap(data, found, draws=150)
+    assert 0.02 < widths[60] < 0.7 * widths[10]
+    perfect = [r for image in data["images"] for r in as_results(image["id"], teller(data)(image["id"]))]
+    assert bootstrap(data, perfect, draws=20)["ap"] == pytest.approx((1, 1))
 
 
 def test_a_detector_that_finds_nobody_gets_nothing(small_set):
