@@ -231,6 +231,8 @@ class WindowState:
         hidden = {i for i, e in self.people.entries.items() if e.hidden}
         self.review = review
         self.angle_names = review.recording.header.angles
+        if review.floor is not None:
+            self.set_floor(*review.floor)
         self.people.entries.clear()
         self.history = History(max(1800, len(review.times_s) + 1), float("inf"))
         for position in range(len(review.times_s)):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("PyQt5")
 from PyQt5.QtCore import QPoint, Qt
 from window_robot import LIVE, key, paused
+
+from xnect.capture.board import Board, draw_board
+from xnect.capture.calibration import read_calibration
+from xnect.geometry import camera_from_fov
 
 pytestmark = pytest.mark.gui
 
@@ -77,36 +82,46 @@ def test_the_assistant_measures_a_person_and_the_floor(playing, qtbot, world):
     dialog.close()
 
 
-def test_the_assistant_finds_chessboards(window, qtbot, world, tmp_path):
-    square = 30
-    board = np.full((square * 6, square * 8), 230, np.uint8)
-    for i in range(8):
-        for j in range(6):
-            if (i + j) % 2 == 0:
-                board[j * square : (j + 1) * square, i * square : (i + 1) * square] = 20
-    import cv2
+def board_pictures(board, camera, count=24):
+    """The board as the camera sees it: all over the picture, tilted to all sides."""
+    random, square = np.random.default_rng(3), 26
+    flat = draw_board(board, square)
+    to_m = np.diag([board.square_m / square, board.square_m / square, 1.0])
+    half = np.array(board.squares) * board.square_m / 2
+    for i in range(count):
+        turn, _ = cv2.Rodrigues(random.uniform(-0.55, 0.55, 3))
+        middle = (np.array([i % 4, i // 4 % 3]) / (3, 2) - 0.5) * (0.34, 0.18)
+        place = np.array([*middle, random.uniform(0.5, 0.62)]) - turn @ [*half, 0]
+        warp = camera.matrix_px @ np.stack([turn[:, 0], turn[:, 1], place], 1) @ to_m
+        image = np.full(camera.size_px[::-1], 120, np.uint8)
+        cv2.warpPerspective(flat, warp, camera.size_px, image, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
+        yield np.repeat(image[..., None], 3, 2)
 
-    def picture(index):
-        image = np.full((360, 640), 120, np.uint8)
-        random_here = np.random.default_rng(index // 4)
-        corners = np.float32([[0, 0], [240, 0], [240, 180], [0, 180]])
-        shift = random_here.uniform(20, [320, 150])
-        target = corners * random_here.uniform(0.7, 1.1) + shift + random_here.uniform(-25, 25, (4, 2))
-        warp = cv2.getPerspectiveTransform(corners, target.astype(np.float32))
-        cv2.warpPerspective(board, warp, (640, 360), image, borderMode=cv2.BORDER_TRANSPARENT)
-        return np.repeat(image[..., None], 3, 2)
 
-    world.picture = picture
-    world.fps = 15
-    window.open_source(LIVE)
-    qtbot.waitUntil(lambda: bool(window.state.shown))
-    window.views.recording.set_folder(tmp_path)
+def test_the_assistant_finds_the_lens_from_a_board(window, qtbot, world, tmp_path):
+    truth = camera_from_fov((640, 360), 64)
+    pictures = list(board_pictures(Board(), truth))
     window.commands.calibrate()
     dialog = window.assistant
+    world.picture = lambda index: pictures[min(len(dialog._views), len(pictures) - 1)]
+    window.open_source(LIVE)
+    qtbot.waitUntil(lambda: bool(window.state.shown))
+    dialog._folder = tmp_path
     dialog.tabs.setCurrentWidget(dialog.board)
-    dialog.columns.setValue(7)
+    dialog.save_board(tmp_path / "board.pdf")
+    assert (tmp_path / "board.pdf").read_bytes().startswith(b"%PDF")
+    dialog.kind.setCurrentIndex(1)
+    dialog.rows.setValue(7)
+    qtbot.mouseClick(dialog.board.button, Qt.LeftButton)
+    assert "upside down" in dialog.board.outcome.text(), "7x7 squares of a plain board"
+    dialog.kind.setCurrentIndex(0)
     dialog.rows.setValue(5)
     qtbot.mouseClick(dialog.board.button, Qt.LeftButton)
-    qtbot.waitUntil(lambda: dialog.board.bar.value() >= 2, timeout=30000)
+    qtbot.waitUntil(dialog.board.button.isEnabled, timeout=120_000)
+    assert "Field of view" in dialog.board.outcome.text()
+    path = window.views.controls.config.camera.calibration
+    found = read_calibration(path)
+    assert found.size_px == truth.size_px
+    np.testing.assert_allclose(np.diag(found.matrix_px), np.diag(truth.matrix_px), rtol=0.03)
     dialog.close()
     qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name == "xnect-board"])

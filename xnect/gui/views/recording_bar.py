@@ -16,6 +16,7 @@ FORMATS: tuple[tuple[str, str], ...] = (
     ("overlay", "Video with skeletons"),
     ("bvh", "BVH (animation)"),
     ("glb", "GLB (Blender, Unity)"),
+    ("scene", "GLB of everyone, with the camera"),
     ("csv", "CSV table"),
     ("npz", "NumPy arrays"),
     ("parquet", "Parquet table"),
