@@ -9,7 +9,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from xnect.config import RunConfig
     from xnect.gui.main_window import MainWindow
     from xnect.gui.parts import Parts, SourceRequest
+    from xnect.gui.streaming import Streaming
 
 _log = logging.getLogger(__name__)
 
@@ -49,14 +49,14 @@ def main(run_config: RunConfig, requests: list[SourceRequest] | None = None) -> 
     except ImportError as error:
         _say(f"the window needs PyQt5, pyqtgraph and PyOpenGL ({error}): pip install 'xnect[gui]'")
         return 1
-    from xnect.gui.default_parts import default_parts
+    from xnect.gui.streaming import Streaming
     from xnect.streams import open_streams
 
-    with open_streams(run_config.stream, run_config.pipeline.detection.max_people) as streams:
-        parts = replace(default_parts(), publish=streams.send) if streams else None
-        window = make_window(run_config, requests, parts)
+    people = run_config.pipeline.detection.max_people
+    with open_streams(run_config.stream, people) as streams:
+        window = make_window(run_config, requests, streaming=Streaming(run_config.stream, people, streams))
         window.show()
-        app.aboutToQuit.connect(streams.close)
+        app.aboutToQuit.connect(window.streaming.close)
         return run(app, window)
 
 
@@ -83,7 +83,10 @@ def make_application() -> QApplication:
 
 
 def make_window(
-    run_config: RunConfig, requests: list[SourceRequest] | None = None, parts: Parts | None = None
+    run_config: RunConfig,
+    requests: list[SourceRequest] | None = None,
+    parts: Parts | None = None,
+    streaming: Streaming | None = None,
 ) -> MainWindow:
     """The window for a run, not yet shown; the network loads once it is on screen."""
     from PyQt5.QtCore import QSettings, QTimer
@@ -95,7 +98,9 @@ def make_window(
     settings = QSettings(QSettings.IniFormat, QSettings.UserScope, "xnect", "window")
     output = run_config.output
     folder = Path(str(settings.value("folder", "") or default_folder()))
-    window = MainWindow(parts or default_parts(), run_config.pipeline, folder, output.formats, settings)
+    window = MainWindow(
+        parts or default_parts(), run_config.pipeline, folder, output.formats, settings, streaming=streaming
+    )
     queue = requests_of(run_config.source) if requests is None else requests
 
     def begin() -> None:
@@ -116,6 +121,9 @@ def default_folder() -> Path:
 
 def run(app: QApplication, window: MainWindow) -> int:
     """Qt's loop, with errors shown and Ctrl-C and SIGTERM heard."""
+    from xnect.gui.drawing import TURN_S
+
+    sys.setswitchinterval(TURN_S)
     catch_errors(lambda title, text, details: window.bridge.failed.emit(title, text, details))
     stop = hear_signals(window)
     code = int(app.exec_())
