@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: Python's threads take turns after so long where several want to compute (5 ms otherwise): the network never waits longer
+#: for a repaint [s].
+TURN_S = 0.0005
+
 
 def main(run_config: RunConfig, requests: list[SourceRequest] | None = None) -> int:
     """Open the window and stay until it is closed.
@@ -76,6 +80,7 @@ def make_application() -> QApplication:
     app = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(app, QApplication)
 
+    sys.setswitchinterval(TURN_S)
     import pyqtgraph
 
     pyqtgraph.setConfigOptions(antialias=True, useOpenGL=False)
@@ -121,9 +126,6 @@ def default_folder() -> Path:
 
 def run(app: QApplication, window: MainWindow) -> int:
     """Qt's loop, with errors shown and Ctrl-C and SIGTERM heard."""
-    from xnect.gui.drawing import TURN_S
-
-    sys.setswitchinterval(TURN_S)
     catch_errors(lambda title, text, details: window.bridge.failed.emit(title, text, details))
     stop = hear_signals(window)
     code = int(app.exec_())

@@ -42,8 +42,6 @@ SHARE = min(MOST_OF_ONE_CORE, SHARE_OF_MACHINE * usable_cores())
 MOST_PATIENCE = 3.0
 #: Seconds between repaints of what is read as figures and curves.
 BARS_S, PLOT_S, TIMINGS_S, LIST_S = 0.12, 0.16, 0.25, 0.33
-#: Python's threads take turns after so long where both want to compute: the network never waits longer for the window [s].
-TURN_S = 0.0005
 
 
 class Budget:

@@ -9,7 +9,7 @@ from PyQt5.QtCore import QObject, QSettings, pyqtSignal
 
 from xnect.addresses import parse_address
 from xnect.config import StreamConfig
-from xnect.errors import ConfigError, XnectError
+from xnect.errors import ConfigError
 from xnect.gui.state import StreamStatus, WindowState
 from xnect.gui.text import tr
 from xnect.streams import Streams, open_streams
@@ -116,7 +116,7 @@ class Streaming(QObject):
                 old.close()
             try:
                 streams = open_streams(config, self._people)
-            except XnectError as error:
+            except Exception as error:  # noqa: BLE001 - a thread's outermost call; packages may be missing or broken
                 self._finished.emit(None, str(error))
                 return
             if self._closed:
