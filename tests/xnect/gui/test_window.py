@@ -30,9 +30,9 @@ def test_the_window_opens_before_the_network_is_loaded(world, settings, tmp_path
     window.show()
     qtbot.waitExposed(window)
     window.begin(PipelineConfig())
-    qtbot.waitUntil(lambda: "network" in window.views.notice.text, timeout=2000)
+    qtbot.waitUntil(lambda: "network" in window.views.notice.text)
     assert window.views.notice.isVisible()
-    qtbot.waitUntil(lambda: not window.views.notice.isVisible(), timeout=3000)
+    qtbot.waitUntil(lambda: not window.views.notice.isVisible())
     assert window.engine.ready
     window.close()
 
