@@ -9,7 +9,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,8 +22,13 @@ if TYPE_CHECKING:
     from xnect.config import RunConfig
     from xnect.gui.main_window import MainWindow
     from xnect.gui.parts import Parts, SourceRequest
+    from xnect.gui.streaming import Streaming
 
 _log = logging.getLogger(__name__)
+
+#: Python's threads take turns after so long where several want to compute (5 ms otherwise): the network never waits longer
+#: for a repaint [s].
+TURN_S = 0.0005
 
 
 def main(run_config: RunConfig, requests: list[SourceRequest] | None = None) -> int:
@@ -49,14 +53,14 @@ def main(run_config: RunConfig, requests: list[SourceRequest] | None = None) -> 
     except ImportError as error:
         _say(f"the window needs PyQt5, pyqtgraph and PyOpenGL ({error}): pip install 'xnect[gui]'")
         return 1
-    from xnect.gui.default_parts import default_parts
+    from xnect.gui.streaming import Streaming
     from xnect.streams import open_streams
 
-    with open_streams(run_config.stream, run_config.pipeline.detection.max_people) as streams:
-        parts = replace(default_parts(), publish=streams.send) if streams else None
-        window = make_window(run_config, requests, parts)
+    people = run_config.pipeline.detection.max_people
+    with open_streams(run_config.stream, people) as streams:
+        window = make_window(run_config, requests, streaming=Streaming(run_config.stream, people, streams))
         window.show()
-        app.aboutToQuit.connect(streams.close)
+        app.aboutToQuit.connect(window.streaming.close)
         return run(app, window)
 
 
@@ -76,6 +80,7 @@ def make_application() -> QApplication:
     app = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(app, QApplication)
 
+    sys.setswitchinterval(TURN_S)
     import pyqtgraph
 
     pyqtgraph.setConfigOptions(antialias=True, useOpenGL=False)
@@ -83,7 +88,10 @@ def make_application() -> QApplication:
 
 
 def make_window(
-    run_config: RunConfig, requests: list[SourceRequest] | None = None, parts: Parts | None = None
+    run_config: RunConfig,
+    requests: list[SourceRequest] | None = None,
+    parts: Parts | None = None,
+    streaming: Streaming | None = None,
 ) -> MainWindow:
     """The window for a run, not yet shown; the network loads once it is on screen."""
     from PyQt5.QtCore import QSettings, QTimer
@@ -95,7 +103,9 @@ def make_window(
     settings = QSettings(QSettings.IniFormat, QSettings.UserScope, "xnect", "window")
     output = run_config.output
     folder = Path(str(settings.value("folder", "") or default_folder()))
-    window = MainWindow(parts or default_parts(), run_config.pipeline, folder, output.formats, settings)
+    window = MainWindow(
+        parts or default_parts(), run_config.pipeline, folder, output.formats, settings, streaming=streaming
+    )
     queue = requests_of(run_config.source) if requests is None else requests
 
     def begin() -> None:

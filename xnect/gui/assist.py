@@ -1,20 +1,19 @@
-"""Arithmetic of the camera and scale assistant: lens from a chessboard or a person, floor from feet (no Qt)."""
+"""Arithmetic of the camera and scale assistant: field of view from a person, floor from feet (no Qt).
+
+The lens from a printed board is worked out in ``xnect.capture.calibrating``, for the command line as well.
+"""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 
-from xnect.errors import CalibrationError, OutputError
-from xnect.gui.settings import to_toml
+from xnect.errors import CalibrationError
 from xnect.skeleton.joints import JOINTS_2D
-from xnect.structures import F64, U8, Camera, FrameResult, Person
+from xnect.structures import F64, FrameResult, Person
 
 #: Share of the body height between the nose and the ankles of somebody who stands upright (ANSUR II: 0.93 - 0.04).
 NOSE_TO_ANKLE = 0.885
@@ -115,70 +114,3 @@ def fit_floor(points_m: np.ndarray, rounds: int = 200, tolerance_m: float = 0.06
     roll = math.degrees(math.atan2(-up[0], -up[1]))
     off = float(np.median(np.abs((chosen - centre) @ up)))
     return Floor(up, height, pitch, roll, off)
-
-
-def find_board(image_bgr: U8, pattern: tuple[int, int]) -> np.ndarray | None:
-    """Inner corners of a chessboard (N, 2) [px], None where there is none; takes some tenths of a second."""
-    grey = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
-    scale = min(1.0, 960 / max(grey.shape))
-    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
-    found, corners = cv2.findChessboardCorners(
-        small, pattern, None, cv2.CALIB_CB_FAST_CHECK + cv2.CALIB_CB_ADAPTIVE_THRESH
-    )
-    if not found:
-        return None
-    points = ((np.asarray(corners).reshape(-1, 1, 2) + 0.5) / scale - 0.5).astype(np.float32)
-    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
-    reach = max(3, round(4 / scale))
-    refined = cv2.cornerSubPix(grey, points, (reach, reach), (-1, -1), stop)
-    return np.asarray(refined, np.float32).reshape(-1, 2)
-
-
-def differs(corners: np.ndarray, others: Sequence[np.ndarray], least: float = 0.15) -> bool:
-    """Whether a view of the board is new: moved, turned or nearer by a part of its own size."""
-    size = float(np.ptp(corners, axis=0).max())
-    return all(float(np.abs(corners - o).mean()) > least * size for o in others)
-
-
-def calibrate(boards: Sequence[np.ndarray], pattern: tuple[int, int], size_px: tuple[int, int]) -> tuple[Camera, float]:
-    """Lens from several views of a chessboard.
-
-    Returns:
-        The camera, and the root mean square error of the corners [px].
-
-    Raises:
-        CalibrationError: Too few views, or an impossible result.
-    """
-    if len(boards) < 6:
-        raise CalibrationError(f"{len(boards)} views of the board; at least 6 from different sides are needed")
-    grid = np.zeros((pattern[0] * pattern[1], 3), np.float32)
-    grid[:, :2] = np.mgrid[: pattern[0], : pattern[1]].T.reshape(-1, 2)
-    points = [b.reshape(-1, 1, 2) for b in boards]
-    error, found, distortion, _, _ = cv2.calibrateCamera(
-        [grid] * len(points), points, size_px, np.eye(3), np.zeros(5), flags=cv2.CALIB_FIX_K3
-    )
-    matrix: F64 = np.array(found, np.float64)
-    fov = math.degrees(2 * math.atan(max(size_px) / 2 / matrix[0, 0]))
-    if not (10 <= fov <= 160 and np.isfinite(distortion).all() and error < 5):
-        raise CalibrationError("the views do not fit one lens; keep the board flat and hold it still for each view")
-    lens = np.zeros(5)
-    given = np.asarray(distortion, np.float64).reshape(-1)[:5]
-    lens[: len(given)] = given
-    return Camera(matrix, size_px, lens), float(error)
-
-
-def save_camera(path: Path, camera: Camera) -> None:
-    """Write a calibration that every command takes; raises OutputError."""
-    table = {
-        "camera_matrix": [[float(v) for v in row] for row in camera.matrix_px],
-        "distortion_coefficients": [float(v) for v in camera.distortion],
-        "width": camera.size_px[0],
-        "height": camera.size_px[1],
-    }
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text("# Made by the camera assistant of xnect\n" + to_toml(table), encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -195,6 +195,20 @@ class Commands:
             return
         self.window.tell(tr("Saved {path}").format(path=path), 6)
 
+    def stream(self) -> None:
+        """Start or stop the live streams; ask where to as long as nobody has said."""
+        streaming = self.window.streaming
+        if streaming.on or streaming.config.any:
+            streaming.toggle()
+        else:
+            self.stream_to()
+
+    def stream_to(self) -> None:
+        """Ask where to stream."""
+        from xnect.gui.views.stream_dialog import StreamDialog
+
+        StreamDialog(self.window.streaming, self.window.settings, self.window).open()
+
     # ---- View
 
     def view_overlay(self) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 clock = time.perf_counter
 #: Seconds between repaints at best, and at worst.
 FASTEST_S, SLOWEST_S = 0.033, 0.33
-#: Part of the machine that drawing may take; the network needs the rest.
-SHARE_OF_MACHINE = 0.08
+#: Part of the machine that drawing may take; the network needs the rest, and waits for the slowest of its threads.
+SHARE_OF_MACHINE = 0.05
 #: The same as a share of one core; never more than so much, as Python lets only one thread run at a time.
 MOST_OF_ONE_CORE = 0.3
 
@@ -40,8 +40,8 @@ def crowd() -> float:
 SHARE = min(MOST_OF_ONE_CORE, SHARE_OF_MACHINE * usable_cores())
 #: On a crowded machine repaints may come so many times later.
 MOST_PATIENCE = 3.0
-#: Seconds between repaints of lists.
-LIST_S = 0.33
+#: Seconds between repaints of what is read as figures and curves.
+BARS_S, PLOT_S, TIMINGS_S, LIST_S = 0.12, 0.16, 0.25, 0.33
 
 
 class Budget:
@@ -62,22 +62,44 @@ class Budget:
         return min(SLOWEST_S * min(wait, MOST_PATIENCE), max(FASTEST_S, wait * self._cost_s / self._share))
 
 
+class Part:
+    """A view that is repainted less often than the picture."""
+
+    def __init__(self, refresh: Callable[[], None], every_s: float) -> None:
+        self._refresh, self._every_s = refresh, every_s
+        self._due_s = 0.0
+        self.old = False
+
+    def repaint(self, now_s: float, interval_s: float) -> None:
+        """Repaint what is old and due; on slow machines as much less often as the picture."""
+        if self.old and now_s >= self._due_s:
+            self.old = False
+            self._due_s = now_s + max(self._every_s, 2.5 * interval_s)
+            self._refresh()
+
+
 class Drawing(QObject):
-    """Repaints the window's views when there is something new and the budget allows.
+    """Takes finished frames in and repaints the window's views when there is something new and the budget allows.
 
     Attributes:
         budget: How much time drawing may take.
         repaints: How often picture and 3D view were drawn.
     """
 
-    def __init__(self, window: MainWindow, idle: Callable[[], None]) -> None:
+    def __init__(self, window: MainWindow, take_in: Callable[[], None], idle: Callable[[], None]) -> None:
         super().__init__(window)
         self._window = window
-        self._idle = idle
+        self._take_in, self._idle = take_in, idle
         self.budget = Budget()
         self.repaints = 0
-        self._new = self._slow = False
-        self._due_s = self._slow_due_s = self._list_due_s = 0.0
+        views = window.views
+        self._parts = [
+            Part(views.transport.refresh, BARS_S),
+            Part(views.plots.refresh, PLOT_S),
+            Part(views.timings.refresh, TIMINGS_S),
+        ]
+        self._waiting = self._new = False
+        self._taken_s = self._due_s = self._list_due_s = 0.0
         self._thread_s = time.thread_time()
         self._timer = QTimer(self)
         self._timer.setInterval(int(FASTEST_S * 1000) // 2)
@@ -88,34 +110,46 @@ class Drawing(QObject):
         """No more repaints."""
         self._timer.stop()
 
+    def frame_waits(self) -> None:
+        """The engine has finished a frame: it is taken in at once, or with the next ones where that was just done."""
+        self._waiting = True
+        now = clock()
+        if now - self._taken_s >= FASTEST_S:
+            self._take(now)
+            self._paint(now)
+
     def frame(self) -> None:
         """A new frame is in the state."""
         self._new = True
 
+    def _take(self, now: float) -> None:
+        self._waiting, self._taken_s = False, now
+        self._take_in()
+
     def _tick(self) -> None:
         now = clock()
-        views = self._window.views
-        if self._new and now >= self._due_s:
-            self._new, self._slow = False, True
-            self._count_cost()
-            views.camera.refresh()
-            views.scene.refresh()
-            views.transport.refresh()
-            if now >= self._slow_due_s:
-                views.plots.refresh()
-                views.timings.refresh()
-                self._slow, self._slow_due_s = False, now + 3.5 * self.budget.interval_s
-            self._due_s = now + self.budget.interval_s
-            self.repaints += 1
-        elif self._slow and now >= self._slow_due_s:
-            views.plots.refresh()
-            views.timings.refresh()
-            self._slow = False
+        if self._waiting and now - self._taken_s >= FASTEST_S:
+            self._take(now)
+        self._paint(now)
         if now >= self._list_due_s:
             self._list_due_s = now + LIST_S
+            views = self._window.views
             views.people.refresh()
             views.review.refresh(len(views.people.chosen()))
             self._idle()
+
+    def _paint(self, now: float) -> None:
+        if self._new and now >= self._due_s:
+            self._new = False
+            self._count_cost()
+            self._window.views.camera.refresh()
+            self._window.views.scene.refresh()
+            for part in self._parts:
+                part.old = True
+            self._due_s = now + self.budget.interval_s
+            self.repaints += 1
+        for part in self._parts:
+            part.repaint(now, self.budget.interval_s)
 
     def _count_cost(self) -> None:
         """All that this thread has computed since the last repaint: Qt paints when it likes, and lists cost as well."""
@@ -136,6 +170,6 @@ class Drawing(QObject):
             ("toggle_heatmaps", options.heatmaps), ("toggle_mirror", options.mirror),
             ("toggle_picture", not options.picture), ("toggle_ids", options.ids), ("toggle_grid", options.grid),
             ("toggle_angles", options.angle_text), ("toggle_trails", options.trails),
-            ("follow", window.state.follow is not None), ("full_screen", window.isFullScreen()),
+            ("follow", window.state.follow is not None), ("full_screen", window.isFullScreen()), ("stream", window.state.streaming.on),
         ):  # fmt: skip
             window.actions_by_name[name].setChecked(on)

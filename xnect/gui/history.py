@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -153,15 +154,19 @@ class History:
         return t[1:], np.linalg.norm(np.diff(xyz, axis=0), axis=1) / np.diff(t)
 
 
+def _chain(*names: str) -> list[tuple[int, int]]:
+    joints = [JOINTS_3D.index(n) for n in names]
+    return list(pairwise(joints))
+
+
+_TRUNK = _chain("head_top", "head", "neck", "spine", "pelvis")
+_LEGS = [bone for s in ("right", "left") for bone in _chain(f"{s}_hip", f"{s}_knee", f"{s}_ankle")]
+_FROM, _TO = np.array(_TRUNK + _LEGS).T
+
+
 def person_height_m(person: Person) -> float:
     """Body height told by the bones: head to neck to pelvis to the longer leg [m]."""
-    j = person.joints_3d
-    index = JOINTS_3D.index
-
-    def chain(*names: str) -> float:
-        points = j[[index(n) for n in names]]
-        return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
-
-    trunk = chain("head_top", "head", "neck", "spine", "pelvis")
-    legs = [chain(f"{s}_hip", f"{s}_knee", f"{s}_ankle") for s in ("right", "left")]
-    return trunk + max(legs) + 0.07  # the ankle joint lies about 7 cm above the sole
+    bones = person.joints_3d[_FROM] - person.joints_3d[_TO]
+    lengths = np.sqrt(np.einsum("ij,ij->i", bones, bones)).tolist()
+    legs = lengths[len(_TRUNK) :]
+    return float(sum(lengths[: len(_TRUNK)]) + max(sum(legs[:2]), sum(legs[2:])) + 0.07)  # the ankle lies 7 cm high

@@ -46,6 +46,8 @@ KEYS: tuple[Key, ...] = (
     Key("to_end", ("End",), "Last frame", "Playback"),
     Key("record", ("R", "PgUp"), "Start or stop recording", "Record"),
     Key("snapshot", ("S", "PgDown"), "Save a picture of the view", "Record"),
+    Key("stream", ("V",), "Start or stop the live streams", "Record", True),
+    Key("stream_to", (), "Live streams…", "Record"),
     Key("view_overlay", ("1",), "Picture with skeletons", "View"),
     Key("view_scene", ("2",), "3D view", "View"),
     Key("view_both", ("3",), "Picture and 3D view", "View"),

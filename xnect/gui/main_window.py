@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from xnect.gui.playlist import Playlist
 from xnect.gui.review_edits import ReviewEdits
 from xnect.gui.rewind import Rewind
 from xnect.gui.state import RecordingStatus, Shown, SourceInfo, WindowState
+from xnect.gui.streaming import Streaming
 from xnect.gui.takes import Takes
 from xnect.gui.text import tr
 from xnect.gui.views.key_editor import restore as restore_keys
@@ -47,12 +49,14 @@ class MainWindow(QMainWindow):
         formats: tuple[str, ...] = ("jsonl", "overlay", "bvh"),
         settings: QSettings | None = None,
         opengl: bool | None = None,
+        streaming: Streaming | None = None,
     ) -> None:
         super().__init__()
         self.setWindowTitle("xnect")
         self.setAcceptDrops(True)
         self.resize(1280, 800)
-        self.parts = parts
+        self.streaming = streaming or Streaming(people=config.detection.max_people)
+        self.parts = parts = parts if parts.publish is not None else replace(parts, publish=self.streaming.send)
         self.settings = (
             settings if settings is not None else QSettings(QSettings.IniFormat, QSettings.UserScope, "xnect", "window")
         )
@@ -61,6 +65,7 @@ class MainWindow(QMainWindow):
         self.bridge = Bridge()
         self.engine = Engine(parts, config, self.bridge.events(), self.state.ids)
         self.takes = Takes(self.state, self.engine)
+        self.streaming.attach(self.state, self.settings)
         self.playlist = Playlist(self)
         self.dialog: QMessageBox | None = None
         self.assistant: Assistant | None = None
@@ -76,7 +81,7 @@ class MainWindow(QMainWindow):
         restore_keys(self.actions_by_name, self.settings)
         view_menus.fill(self)
         calm_buttons(self)
-        self.drawing = Drawing(self, self._watch_source)
+        self.drawing = Drawing(self, self._take_in, self._watch_source)
         self._wire()
         self._restored = self.views.restore(self.settings)
         self.refresh_all()
@@ -102,7 +107,7 @@ class MainWindow(QMainWindow):
 
     def _wire(self) -> None:
         bridge, views, run = self.bridge, self.views, self.commands.run
-        bridge.frame_ready.connect(self._frame_ready, Qt.QueuedConnection)
+        bridge.frame_ready.connect(self.drawing.frame_waits, Qt.QueuedConnection)
         bridge.opened.connect(self._opened, Qt.QueuedConnection)
         bridge.ended.connect(self._ended, Qt.QueuedConnection)
         bridge.failed.connect(self._failed, Qt.QueuedConnection)
@@ -139,6 +144,9 @@ class MainWindow(QMainWindow):
         views.controls.rescale_wanted.connect(lambda: run("rescale"))
         views.controls.reset_ids_wanted.connect(lambda: run("reset_ids"))
         views.controls.assistant_wanted.connect(lambda: run("calibrate"))
+        views.recording.stream_toggled.connect(lambda: run("stream"))
+        self.streaming.changed.connect(self.refresh_all)
+        self.streaming.said.connect(lambda text: self.tell(text, 8))
         self.takes.changed.connect(self.refresh_all)
         self.takes.failed.connect(lambda text: self._failed(tr("Recording"), text, ""))
         self.takes.beep.connect(QApplication.beep)
@@ -172,6 +180,7 @@ class MainWindow(QMainWindow):
         playback = self.state.playback
         if not self.state.source.title:
             return
+        self._take_in()
         if playing:
             head = self.rewind.to_head()
             if head is not None and head is not self.state.shown:
@@ -190,6 +199,7 @@ class MainWindow(QMainWindow):
             return
         if self.state.playback.playing:
             self.play(False)
+        self._take_in()
         shown, rest = self.rewind.step(frames)
         if shown is not None and rest != frames:
             self._show(shown)
@@ -257,7 +267,7 @@ class MainWindow(QMainWindow):
 
     # ---- events of the engine, in this thread
 
-    def _frame_ready(self) -> None:
+    def _take_in(self) -> None:
         fresh = [s for s in self.bridge.take() if s.generation == self.engine.generation]
         if not fresh or self._closing:
             return
@@ -289,6 +299,7 @@ class MainWindow(QMainWindow):
         self.refresh_all()
 
     def _ended(self) -> None:
+        self._take_in()
         self.state.playback.playing = False
         self.state.playback.ended = True
         if self.takes.busy:
@@ -383,4 +394,5 @@ class MainWindow(QMainWindow):
         self.takes.stop()
         self.bridge.close()
         self.engine.close()
+        self.streaming.close()
         event.accept()

@@ -8,10 +8,33 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xnect.structures import FrameResult
+from xnect.geometry import matrix_from_quaternion, quaternion_from_matrix
+from xnect.structures import F64, FrameResult
 
 if TYPE_CHECKING:
     from xnect.formats.recording import Recording
+
+
+def seen_by_camera(result: FrameResult, turn: F64, place_m: F64) -> FrameResult:
+    """A result in the axes of a room, as its camera sees it; angles and pixels are the same in both.
+
+    Args:
+        result: Joints and roots in the room's axes.
+        turn: Rotation (3, 3) from the camera's axes to the room's.
+        place_m: Where the camera stands in the room (3,) [m].
+    """
+    people = []
+    for person in result.people:
+        position, rotation = person.root
+        quaternion = rotation.astype(np.float64)
+        turned = turn.T @ matrix_from_quaternion(quaternion / np.linalg.norm(quaternion))
+        root = (
+            ((position - place_m) @ turn).astype(np.float32),
+            np.asarray(quaternion_from_matrix(turned), np.float32),
+        )
+        joints = ((person.joints_3d - place_m) @ turn).astype(np.float32)
+        people.append(dataclasses.replace(person, joints_3d=joints, root=root))
+    return dataclasses.replace(result, people=tuple(people))
 
 
 class Review:
@@ -20,6 +43,8 @@ class Review:
     Attributes:
         recording: What was loaded.
         path: Where from.
+        floor: Unit vector upwards in camera axes and the camera's height above the ground [m], None where the recording
+            does not tell: its axes are the camera's.
         span: First and last position (frame rows, both included) that repairs act on.
     """
 
@@ -27,7 +52,13 @@ class Review:
         self.recording = recording
         self.path = path
         self.span = (0, max(0, len(recording) - 1))
+        self.floor: tuple[F64, float] | None = None
         self._results = list(recording.results())
+        pose = recording.header.camera_pose
+        turn, place = matrix_from_quaternion(np.array(pose.rotation)), np.array(pose.position_m)
+        if place.any() or not np.allclose(turn, np.eye(3)):
+            self._results = [seen_by_camera(r, turn, place) for r in self._results]
+            self.floor = turn.T @ [0.0, -1.0, 0.0], -float(place[1])
         times = recording.times_s
         self._times_s = times - times[0] if len(times) else times
         self._row_start = np.searchsorted(recording.row_frame, np.arange(len(recording) + 1))
@@ -67,7 +98,7 @@ class Review:
         return left if abs(times[left] - time_s) <= abs(times[right] - time_s) else right
 
     def result_at(self, position: int) -> FrameResult:
-        """What was found in a frame, with the repairs."""
+        """What was found in a frame, with the repairs; in the camera's axes, whatever the recording's are."""
         result = self._results[position]
         rows = slice(self._row_start[position], self._row_start[position + 1])
         people = [

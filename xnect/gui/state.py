@@ -121,6 +121,23 @@ class RecordingStatus:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class StreamStatus:
+    """The live streams.
+
+    Attributes:
+        on: Frames are streamed.
+        busy: They are just being started or stopped.
+        where: Each stream in words.
+        error: Why they could not be started, empty = well.
+    """
+
+    on: bool = False
+    busy: bool = False
+    where: tuple[str, ...] = ()
+    error: str = ""
+
+
 @dataclass
 class Timings:
     """Smoothed times per stage, frame rate and latency."""
@@ -170,6 +187,7 @@ class WindowState:
         self.source = SourceInfo()
         self.playback = Playback()
         self.recording = RecordingStatus()
+        self.streaming = StreamStatus()
         self.timings = Timings()
         self.people = People()
         self.ids = IdMap()
@@ -231,6 +249,8 @@ class WindowState:
         hidden = {i for i, e in self.people.entries.items() if e.hidden}
         self.review = review
         self.angle_names = review.recording.header.angles
+        if review.floor is not None:
+            self.set_floor(*review.floor)
         self.people.entries.clear()
         self.history = History(max(1800, len(review.times_s) + 1), float("inf"))
         for position in range(len(review.times_s)):

@@ -354,3 +354,12 @@ def window(world, settings, tmp_path, qtbot, qapp, opengl):
     made.close()
     assert not made.engine.alive
     wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("xnect-")])
+
+
+@pytest.fixture
+def playing(window, qtbot):
+    """The window with a file playing and people found."""
+    window.parts_world.frames = 300
+    window.open_source(SourceRequest("video", "clip.mp4", title="clip.mp4"))
+    qtbot.waitUntil(lambda: bool(window.state.visible_people()))
+    return window

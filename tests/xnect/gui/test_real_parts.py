@@ -18,13 +18,11 @@ from xnect.config import CameraConfig, FilterConfig, PipelineConfig
 from xnect.formats.recording import load
 from xnect.geometry import camera_from_fov
 from xnect.gui import default_parts
-from xnect.gui.assist import save_camera
 from xnect.gui.engine import Engine
 from xnect.gui.engine_events import EngineEvents
 from xnect.gui.parts import RecordingPlan, SourceRequest
 from xnect.gui.people import IdMap
 from xnect.skeleton.kinematics import SKELETON
-from xnect.structures import Camera as Camera3
 
 BITS, BLOCK = 12, 16
 SIZE = (BITS * BLOCK, 120)
@@ -212,7 +210,7 @@ def test_pictures_are_flipped_as_they_are_read_and_the_take_says_so(engine, worl
 
 def test_a_calibration_is_turned_like_the_pictures(tmp_path):
     path = tmp_path / "lens.toml"
-    save_camera(path, Camera3(np.array([[600.0, 0, 300], [0, 610, 180], [0, 0, 1]]), (640, 360)))
+    path.write_text("camera_matrix = [[600.0, 0, 300], [0, 610.0, 180], [0, 0, 1]]\nwidth = 640\nheight = 360\n")
     config = PipelineConfig(camera=CameraConfig(calibration=str(path)))
     request = SourceRequest("video", "walk.mp4", rotate=90, mirror=True)
     camera = default_parts.camera_of(config, request, SourceInfo("walk", "walk.mp4", (360, 640), 30.0))

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from xnect.errors import FormatError
-from xnect.formats.header import RecordingHeader, SourceInfo
+from xnect.formats.header import CameraPose, RecordingHeader, SourceInfo
 from xnect.formats.recording import load
 from xnect.formats.writer import open_writers
-from xnect.geometry import camera_from_fov
+from xnect.geometry import camera_from_fov, project, quaternion_from_matrix
 from xnect.gui.parts import SourceRequest
 from xnect.gui.review import Review
 from xnect.gui.review_source import find_video, open_review
+from xnect.gui.state import WindowState
+from xnect.skeleton.joints import JOINT_3D_OF_2D, JOINTS_3D
 from xnect.structures import Frame
 
 CAMERA = camera_from_fov((64, 36))
@@ -213,3 +215,42 @@ def test_the_window_opens_mends_and_saves_a_recording(window, world, take, tmp_p
     qtbot.waitUntil(lambda: window.state.source.title == "clip.mp4" and bool(window.state.visible_people()))
     assert window.state.review is None
     qtbot.waitUntil(lambda: not bar.isVisible())
+
+
+def test_a_levelled_recording_is_shown_as_its_camera_saw_it(tmp_path, result_at):
+    pitch, height = np.radians(20), 1.4
+    turn = np.array([[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]])
+    place = np.array([0.3, -height, 0.0])
+    pose = CameraPose(tuple(place), tuple(quaternion_from_matrix(turn).tolist()))
+    header = RecordingHeader(
+        angles=("right_elbow_flexion", "left_elbow_flexion", "right_knee_flexion"), camera=CAMERA, camera_pose=pose,
+        source=SourceInfo("clip.mp4", (64, 36), FPS), fps=FPS, bones=("a", "b", "c"), bone_parents=(-1, 0, 1),
+    )  # fmt: skip
+    seen = [result_at(i, i / FPS, CAMERA) for i in range(5)]
+    in_room = [
+        dataclasses.replace(p, joints_3d=(p.joints_3d @ turn.T + place).astype(np.float32),
+                            root=((turn @ p.root[0] + place).astype(np.float32), quaternion_from_matrix(turn).astype(np.float32)))
+        for p in seen[3].people
+    ]  # fmt: skip
+    with open_writers(tmp_path / "take", ["jsonl"], header) as writers:
+        for result in seen:
+            people = tuple(in_room) if result is seen[3] else ()
+            writers.write(Frame(result.index, result.timestamp_s, BLANK), dataclasses.replace(result, people=people))
+    state = WindowState()
+    review = Review(load(tmp_path / "take"), tmp_path / "take")
+    state.set_review(review)
+    for person, truth in zip(review.result_at(3).people, seen[3].people, strict=True):
+        np.testing.assert_allclose(person.joints_3d, truth.joints_3d, atol=2e-3)
+        np.testing.assert_allclose(person.root[0], truth.root[0], atol=2e-3)
+        np.testing.assert_allclose(np.abs(person.root[1]), [1, 0, 0, 0], atol=2e-3)
+        on_picture = project(person.joints_3d[JOINT_3D_OF_2D].astype(float), CAMERA)
+        sure = truth.confidence_2d > 0
+        np.testing.assert_allclose(on_picture[sure], truth.joints_2d[sure], atol=0.2)
+        _, heights = state.history.series(
+            person.id, "height:right_ankle", state.angle_names, state.floor_y_m, state.level
+        )
+        room = in_room[person.id - 1].joints_3d[JOINTS_3D.index("right_ankle")]
+        assert heights[0] == pytest.approx(-room[1], abs=2e-3)
+    assert state.floor_measured
+    assert state.floor_y_m == pytest.approx(height)
+    np.testing.assert_allclose(review.mended().people.joints_3d[0], in_room[0].joints_3d, atol=2e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 import time
@@ -82,3 +83,55 @@ def test_a_taken_port_ends_it_before_a_window_opens(main, qapp):
         with pytest.raises(StreamError, match="cannot listen"):
             main(RunConfig(stream=StreamConfig(websocket=address)))
     assert not [w for w in QApplication.topLevelWidgets() if w.isVisible()]
+
+
+def test_v_starts_and_stops_the_streams_and_the_window_shows_it(window, qtbot, settings):
+    from PyQt5.QtCore import Qt
+
+    from xnect.gui.parts import SourceRequest
+    from xnect.gui.views.stream_dialog import StreamDialog
+
+    window.open_source(SourceRequest("camera", "Fake Cam", title="Fake Cam"))
+    qtbot.waitUntil(lambda: bool(window.state.visible_people()))
+    button = window.views.recording.stream
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(15)
+        address = f"127.0.0.1:{receiver.getsockname()[1]}"
+        qtbot.keyClick(window.views.camera, Qt.Key_V)
+        dialog = window.findChild(StreamDialog)
+        assert dialog.isVisible(), "nobody has said where to"
+        dialog.fields["udp"].setText("nowhere:")
+        qtbot.mouseClick(dialog.start, Qt.LeftButton)
+        assert "a port expected" in dialog.note.text()
+        dialog.fields["udp"].setText(address)
+        qtbot.mouseClick(dialog.start, Qt.LeftButton)
+        qtbot.waitUntil(button.isChecked)
+        assert address in button.toolTip()
+        assert window.actions_by_name["stream"].isChecked()
+        assert address in window.views.notice.text
+        assert b'"people"' in receiver.recv(65536) + receiver.recv(65536)
+        qtbot.keyClick(window.views.camera, Qt.Key_V)
+        qtbot.waitUntil(lambda: not button.isChecked() and button.isEnabled())
+        receiver.setblocking(False)
+        while select.select([receiver], [], [], 0)[0]:  # what was under way
+            receiver.recv(65536)
+        qtbot.wait(400)
+        assert not select.select([receiver], [], [], 0)[0], "it is off"
+        assert settings.value("streams/udp") == address
+        button.click()
+        qtbot.waitUntil(button.isChecked)
+        receiver.settimeout(15)
+        assert receiver.recv(65536)
+
+
+def test_a_stream_that_cannot_start_is_told_and_leaves_the_window_alone(window, qtbot, settings):
+    pytest.importorskip("websockets")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        window.streaming.use(StreamConfig(websocket=taken), settings)
+        qtbot.waitUntil(lambda: "cannot listen" in window.views.notice.text)
+    assert not window.views.recording.stream.isChecked()
+    assert "cannot listen" in window.views.recording.stream.toolTip()
+    window.streaming.toggle()
+    qtbot.waitUntil(lambda: window.streaming.on)

@@ -12,9 +12,11 @@ import numpy as np
 from PyQt5.QtCore import QTimer, pyqtSignal
 from PyQt5.QtGui import QCloseEvent
 from PyQt5.QtWidgets import (
+    QComboBox,
     QDialog,
     QDialogButtonBox,
     QDoubleSpinBox,
+    QFileDialog,
     QFormLayout,
     QLabel,
     QProgressBar,
@@ -25,16 +27,19 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
+from xnect.capture.board import Board, BoardFinder, print_board
+from xnect.capture.calibrating import Views, solve, write_calibration
 from xnect.errors import XnectError
 from xnect.gui import assist
 from xnect.gui.state import WindowState
 from xnect.gui.text import tr
 from xnect.gui.views.controls import Controls
 from xnect.skeleton.joints import JOINTS_3D
-from xnect.structures import FrameResult
+from xnect.structures import F32, FrameResult
 
 _FEET = [JOINTS_3D.index(n) for n in ("right_ankle", "left_ankle")]
-BOARDS = 12
+#: Views of the board that are gathered at least.
+VIEWS = 12
 
 
 class Page(QWidget):
@@ -86,7 +91,8 @@ class Assistant(QDialog):
         self._until_s = self._begin_s = 0.0
         self._page: Page | None = None
         self._finish: Callable[[], str] = str
-        self._boards: list[np.ndarray] = []
+        self._views = Views(Board())
+        self._find: BoardFinder | None = None
         self._looking = False
         self._seen_index = -1
         self._person_page()
@@ -94,7 +100,7 @@ class Assistant(QDialog):
         self._board_page()
         self.tabs = QTabWidget()
         self.tabs.addTab(self.person, tr("From a person"))
-        self.tabs.addTab(self.board, tr("From a chessboard"))
+        self.tabs.addTab(self.board, tr("From a board"))
         self.tabs.addTab(self.floor, tr("Floor"))
         close = QDialogButtonBox(QDialogButtonBox.Close)
         close.rejected.connect(self.close)
@@ -152,20 +158,29 @@ class Assistant(QDialog):
     def _board_page(self) -> None:
         page = self.board = Page(
             tr(
-                "Print a chessboard, glue it onto something flat, and show it to the camera from {n} different sides and "
-                "distances, also near the picture's corners. Each view is taken by itself when the board is held still."
-            ).format(n=BOARDS),
+                "Print a board at 100 %, glue it onto something flat, and show it to the camera from at least {n} different "
+                "sides and distances, also near the picture's corners. Each view is taken by itself when the board is held "
+                "still."
+            ).format(n=VIEWS),
             tr("Start"),
         )
+        self.kind = QComboBox()
+        self.kind.addItem(tr("with markers (may be partly hidden)"), "charuco")
+        self.kind.addItem(tr("plain chessboard"), "chessboard")
+        page.form.addRow(tr("Board"), self.kind)
         self.columns, self.rows = QSpinBox(), QSpinBox()
+        first = Board()
         for field, label, value in (
-            (self.columns, tr("Inner corners across"), 9),
-            (self.rows, tr("Inner corners down"), 6),
+            (self.columns, tr("Squares across"), first.squares[0]),
+            (self.rows, tr("Squares down"), first.squares[1]),
         ):
-            field.setRange(3, 30)
+            field.setRange(3, 40)
             field.setValue(value)
             page.form.addRow(label, field)
-        page.bar.setRange(0, BOARDS)
+        self.print_button = QPushButton(tr("Save a board to print…"))
+        self.print_button.clicked.connect(self._print_dialog)
+        page.form.addRow("", self.print_button)
+        page.bar.setRange(0, VIEWS)
         page.button.clicked.connect(self._start_boards)
 
     # ---- person and floor
@@ -205,7 +220,7 @@ class Assistant(QDialog):
             try:
                 page.outcome.setText(self._finish())
             except XnectError as error:
-                page.outcome.setText(tr("That did not work: {why}.").format(why=error))
+                self._refused(page, error)
 
     def _person_done(self) -> str:
         height, distance = self.height_field.value(), self.distance_field.value()
@@ -233,10 +248,37 @@ class Assistant(QDialog):
             "within {spread:.0f} mm of it. The 3D view is level now."
         ).format(height=floor.height_m, pitch=floor.pitch_deg, roll=floor.roll_deg, spread=1000 * floor.spread_m)
 
-    # ---- chessboard
+    # ---- board
+
+    def _chosen_board(self) -> Board:
+        return Board(self.kind.currentData(), (self.columns.value(), self.rows.value()))
+
+    def _print_dialog(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(
+            self, tr("Save a board to print"), "board.pdf", tr("PDF (*.pdf);;PNG (*.png)")
+        )
+        if path:
+            self.save_board(Path(path))
+
+    def save_board(self, path: Path) -> None:
+        """Write the chosen board as a page to print, and say so."""
+        try:
+            print_board(path, self._chosen_board(), overwrite=True)
+            self.board.outcome.setText(tr("Saved as {path}. Print it at 100 %.").format(path=path))
+        except XnectError as error:
+            self._refused(self.board, error)
+
+    @staticmethod
+    def _refused(page: Page, why: XnectError) -> None:
+        page.outcome.setText(tr("That did not work: {why}.").format(why=why))
 
     def _start_boards(self) -> None:
-        self._boards.clear()
+        try:
+            board = self._chosen_board()
+        except XnectError as error:
+            self._refused(self.board, error)
+            return
+        self._views, self._find = Views(board), BoardFinder(board)
         self._looking = False
         self._page = self.board
         self.board.bar.setValue(0)
@@ -245,47 +287,49 @@ class Assistant(QDialog):
         self._timer.start()
 
     def _look_for_board(self) -> None:
-        shown = self._state.shown
-        if self._looking or shown is None or shown.result.index == self._seen_index:
+        shown, find = self._state.shown, self._find
+        if self._looking or find is None or shown is None or shown.result.index == self._seen_index:
             return
         self._looking, self._seen_index = True, shown.result.index
-        pattern, image = (self.columns.value(), self.rows.value()), shown.frame.image_bgr
+        frame = shown.frame
 
         def work() -> None:
-            found = assist.find_board(image, pattern)
-            if self._page is self.board:
-                self.board_seen.emit(found)
+            found = find(frame.image_bgr)
+            if self._page is self.board and self._find is find:
+                self.board_seen.emit(None if found is None else (*found, frame.size_px))
 
         threading.Thread(target=work, name="xnect-board", daemon=True).start()
 
-    def _board_found(self, corners: np.ndarray | None) -> None:
+    def _board_found(self, found: tuple[F32, np.ndarray, tuple[int, int]] | None) -> None:
         self._looking = False
-        if corners is None:
+        page, views = self.board, self._views
+        if found is None or self._page is not page:
             return
-        if assist.differs(corners, self._boards):
-            self._boards.append(corners)
-            self.board.bar.setValue(len(self._boards))
-            self.board.outcome.setText(
-                tr("{n} of {all} views. Move the board.").format(n=len(self._boards), all=BOARDS)
-            )
-        if len(self._boards) >= BOARDS:
-            self._timer.stop()
-            self._page = None
-            self.board.button.setEnabled(True)
-            try:
-                self.board.outcome.setText(self._boards_done())
-            except XnectError as error:
-                self.board.outcome.setText(tr("That did not work: {why}.").format(why=error))
+        try:
+            if views.add(*found):
+                page.bar.setValue(min(VIEWS, len(views)))
+                advice = views.advice() or tr("show the board from another side")
+                page.outcome.setText(tr("{n} views. Next: {advice}.").format(n=len(views), advice=advice))
+            if len(views) < VIEWS or views.advice():
+                return
+            outcome = self._boards_done(views)
+        except XnectError as error:
+            self._end_boards()
+            self._refused(page, error)
+            return
+        self._end_boards()
+        page.outcome.setText(outcome)
 
-    def _boards_done(self) -> str:
-        shown = self._state.shown
-        assert shown is not None, "there were pictures to find boards in"
-        pattern = (self.columns.value(), self.rows.value())
-        camera, error = assist.calibrate(self._boards, pattern, shown.frame.size_px)
-        path = self._folder / f"camera_{camera.size_px[0]}x{camera.size_px[1]}.toml"
-        assist.save_camera(path, camera)
+    def _end_boards(self) -> None:
+        self._timer.stop()
+        self._page = None
+        self.board.button.setEnabled(True)
+
+    def _boards_done(self, views: Views) -> str:
+        lens = solve(views)
+        path = self._folder / f"camera_{views.size_px[0]}x{views.size_px[1]}.toml"
+        write_calibration(path, lens, overwrite=True)
         self._controls.set_value("camera.calibration", str(path))
-        fov = math.degrees(2 * math.atan(max(camera.size_px) / 2 / camera.matrix_px[0, 0]))
         return tr("Field of view {fov:.1f}°, error {error:.2f} px. Saved as {path} and set in the controls.").format(
-            fov=fov, error=error, path=path
+            fov=lens.fov_deg, error=lens.error_px, path=path
         )

@@ -44,6 +44,7 @@ class CameraView(QWidget):
         super().__init__(parent)
         self._state = state
         self._painter = SkeletonPainter()
+        self._pixels = np.empty((0, 0, 4), np.uint8)
         self.notice = ""
         self.setMinimumSize(240, 160)
         self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Expanding)
@@ -144,8 +145,11 @@ class CameraView(QWidget):
         image = resized(image, size)
         if self._state.options.mirror:
             image = np.asarray(cv2.flip(image, 1), np.uint8)
-        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2BGRA), np.uint8)  # Qt's own order: drawn by copying
-        picture = QImage(image.data, image.shape[1], image.shape[0], image.strides[0], QImage.Format_RGB32)
+        if self._pixels.shape[:2] != image.shape[:2]:
+            self._pixels = np.empty((*image.shape[:2], 4), np.uint8)
+        pixels = self._pixels
+        cv2.cvtColor(image, cv2.COLOR_BGR2BGRA, dst=pixels)  # Qt's own order: drawn by copying
+        picture = QImage(pixels.data, pixels.shape[1], pixels.shape[0], pixels.strides[0], QImage.Format_RGB32)
         painter.drawImage(rect, picture)
 
     def _maps(self, painter: QPainter, rect: QRectF) -> None:

@@ -16,6 +16,7 @@ FORMATS: tuple[tuple[str, str], ...] = (
     ("overlay", "Video with skeletons"),
     ("bvh", "BVH (animation)"),
     ("glb", "GLB (Blender, Unity)"),
+    ("scene", "GLB of everyone, with the camera"),
     ("csv", "CSV table"),
     ("npz", "NumPy arrays"),
     ("parquet", "Parquet table"),
@@ -36,6 +37,7 @@ class RecordingBar(QWidget):
 
     toggled = pyqtSignal()
     snapshot_wanted = pyqtSignal()
+    stream_toggled = pyqtSignal()
 
     def __init__(
         self, state: WindowState, folder: Path, formats: tuple[str, ...], parent: QWidget | None = None
@@ -79,11 +81,15 @@ class RecordingBar(QWidget):
         self.snapshot.setText(tr("Snapshot"))
         self.snapshot.setToolTip(tr("Save a picture of the view (S, Page down)"))
         self.snapshot.clicked.connect(self.snapshot_wanted)
+        self.stream = QToolButton()
+        self.stream.setText(tr("Stream"))
+        self.stream.setCheckable(True)
+        self.stream.clicked.connect(self._stream_pressed)
         row = QHBoxLayout(self)
         row.setContentsMargins(6, 3, 6, 5)
         row.setSpacing(5)
         widgets = (self.button, self.countdown, self.limit, self.formats_button, self.folder_button, self.snapshot)
-        for widget in widgets:
+        for widget in (*widgets, self.stream):
             row.addWidget(widget)
         row.addStretch(1)
         row.addWidget(self.status)
@@ -100,8 +106,17 @@ class RecordingBar(QWidget):
         self.folder_button.setText(tr("Folder: {name}").format(name=name))
         self.folder_button.setToolTip(tr("Recordings go to a new folder in\n{path}").format(path=folder))
 
+    def _refresh_stream(self) -> None:
+        streaming = self._state.streaming
+        self.stream.setChecked(streaming.on)
+        self.stream.setEnabled(not streaming.busy)
+        self.stream.setText(("●  " if streaming.on else "") + tr("Stream"))
+        tip = tr("Start or stop the live streams: VMC, OSC, web page, UDP (V)")
+        self.stream.setToolTip("\n".join([tip, *streaming.where, streaming.error]).strip())
+
     def refresh(self) -> None:
         """The state has changed."""
+        self._refresh_stream()
         r = self._state.recording
         busy = r.phase != "idle"
         self.button.setChecked(r.phase in ("countdown", "recording"))
@@ -134,6 +149,10 @@ class RecordingBar(QWidget):
     def _pressed(self) -> None:
         self.refresh()  # the state alone says whether the button is down
         self.toggled.emit()
+
+    def _stream_pressed(self) -> None:
+        self.refresh()  # as above
+        self.stream_toggled.emit()
 
     def _choose(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, tr("Folder for recordings"), str(self.folder))
