@@ -91,7 +91,7 @@ def _limb_candidates(
         for i in range(counts[a]):
             for j in range(counts[b]):
                 p, q = peaks[a, i], peaks[b, j]
-                mean, good = line_evidence(pafs[k], p[0], p[1], q[0], q[1], least)
+                mean, good = line_evidence(pafs[k], p[0], p[1], q[0], q[1], least, _GOOD_SHARE)
                 length = np.sqrt((q[0] - p[0]) ** 2 + (q[1] - p[1]) ** 2)
                 mean += min(_LONG_LIMB * height / max(length, 1e-6) - 1, 0.0)
                 if good > _GOOD_SHARE and mean > 0:
