@@ -26,6 +26,25 @@ def test_jobs_have_a_video_and_a_folder_each(tmp_path, monkeypatch):
     assert all(task.pipeline.fit.height_m == 1.8 for task in tasks)
 
 
+def test_every_file_that_is_named_is_found_from_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    for name in ("take10.mp4", "take9.mp4", "notes.txt"):
+        (tmp_path / "clips" / name).write_bytes(b"")
+    asked = settings(
+        "--video", "clips", "--detector", "d.onnx", "--boxes", "b.onnx", "--calibration", "cam.toml", "--output", "out"
+    )
+    tasks = cluster.jobs(run.with_source(asked))
+    assert [Path(task.source.video[0]).name for task in tasks] == ["take9.mp4", "take10.mp4"]
+    for task in tasks:
+        network = task.pipeline.network
+        assert [network.detector, network.boxes] == [str(tmp_path / "d.onnx"), str(tmp_path / "b.onnx")]
+        assert task.pipeline.camera.calibration == str(tmp_path / "cam.toml")
+    (task,) = cluster.jobs(settings("--video", "a.mp4", "--weights", "w.safetensors", "--output", "out"))
+    assert task.pipeline.network.weights == str(tmp_path / "w.safetensors")
+    assert task.output.directory == str(tmp_path / "out"), "one video goes where a plain run puts it"
+
+
 @pytest.mark.parametrize("words", [["--camera", "0"], ["--video", "rtsp://x/y"]])
 def test_what_cannot_be_shared_out_is_refused(words):
     with pytest.raises(ConfigError, match="shares out video files"):
