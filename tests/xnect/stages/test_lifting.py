@@ -1,5 +1,6 @@
 """Stage II: geometry against ground truth, what comes out of odd input, and refusal of weights that do not fit."""
 
+import itertools
 import json
 
 import numpy as np
@@ -185,7 +186,7 @@ def test_groups_of_people_give_what_each_alone_does(people):
     sizes = [INPUTS, 32, 32, 32, OUTPUTS]
     layers = tuple(
         (rng.normal(0, 0.2, (a, b)).astype(np.float32), rng.normal(0, 0.2, b).astype(np.float32))
-        for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        for a, b in itertools.pairwise(sizes)
     )
     inputs = rng.normal(0, 1, (people, INPUTS)).astype(np.float32)
     alone = np.concatenate([run_network(layers, one[None]) for one in inputs])
