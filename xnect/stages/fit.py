@@ -81,11 +81,11 @@ class _Evidence:
 
     def targets(self, expected: Body, strays: tuple[F64, F64, F64]) -> Targets:
         """The problem to solve; ``strays`` are the weights of the expected body (root (R, 3), turn and angle (R,))."""
-        *data, root, weight = drawn_to(
+        joints, weight_3d, image, weight_2d, depth, root, weight = drawn_to(
             self.joints_m, self.trust, self.image, self.sure, self.guess_m, expected[0], strays[0]
         )
-        rotation, angles = expected[1].copy(), expected[2].copy()
-        return Targets(*data, with_nose(self.offsets_m), root, rotation, angles, weight, *strays[1:])
+        rotation, angles, offsets = expected[1].copy(), expected[2].copy(), with_nose(self.offsets_m)
+        return Targets(joints, weight_3d, image, weight_2d, depth, offsets, root, rotation, angles, weight, *strays[1:])
 
     def expected_energy(self) -> F64:
         """Energy when every joint is off by what is usual, (R,)."""
