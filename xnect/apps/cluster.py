@@ -88,8 +88,9 @@ def _connect(config: RunConfig) -> Any:
                 ray.init(include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ConfigError(f"no Ray cluster at {config.ray}: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # Ray raises bare Exceptions, for a node that starts too slowly among others
+        what = "Ray does not start on this machine" if address is None else f"no Ray cluster at {address}"
+        raise ConfigError(f"{what}: {' '.join(str(error).split())[:200]}") from error
     return ray
 
 

@@ -58,6 +58,23 @@ def test_without_ray_the_error_says_what_to_install(tmp_path, monkeypatch, capfd
     assert "pip install 'xnect[cluster]'" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["--ray"], "Ray does not start on this machine"), (["--ray", "head:6379"], "no Ray cluster at head")],
+)
+def test_a_ray_that_does_not_start_is_told_in_one_line(tmp_path, monkeypatch, capfd, words, told):
+    class Ray:
+        def init(self, **_):
+            raise Exception("The current node timed out\nduring startup.")  # as Ray does
+
+    monkeypatch.setitem(__import__("sys").modules, "ray", Ray())
+    (tmp_path / "a.mp4").write_bytes(b"")
+    assert main(["run", *words, "--video", str(tmp_path / "a.mp4")]) == 2
+    err = capfd.readouterr().err
+    assert told in err, err
+    assert "timed out during startup" in err
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
 def test_a_local_ray_does_all_videos_and_tells_the_one_that_fails(tmp_path, monkeypatch, capfd):
