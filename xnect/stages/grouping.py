@@ -30,8 +30,8 @@ _SLACK, _EXCESS_WEIGHT = 1.25, 0.5
 
 @njit(cache=True)
 def _candidates(peaks: F32, counts: I64, pafs: F32, least: float) -> tuple[F64, F64]:  # pragma: no cover - compiled
-    """Score and length [cells] of each limb between each two peaks, float64 (L, K, K); score 0 = no limb."""
-    height, most = pafs.shape[2], peaks.shape[1]
+    """Score and length [cells] of each limb between each two peaks, float64 (L, K, K) for at most K peaks; 0 = no limb."""
+    height, most = pafs.shape[2], counts.max()
     scores, lengths = np.zeros((len(_LIMBS), most, most)), np.zeros((len(_LIMBS), most, most))
     for k in range(len(_LIMBS)):
         a, b = _LIMBS[k]
@@ -105,9 +105,9 @@ def best_pairs(gain: F64) -> I64:  # pragma: no cover - compiled
 
 
 @njit(cache=True)
-def _joined(scores: F64, counts: I64, most: int) -> tuple[I64, I64]:  # pragma: no cover - compiled
+def _joined(scores: F64, counts: I64) -> tuple[I64, I64]:  # pragma: no cover - compiled
     """People from the best matching of every kind of limb: their peaks (P, J), -1 = none, and each peak's owner (J, K)."""
-    joints = len(counts)
+    joints, most = len(counts), scores.shape[1]
     owner = np.full((joints, most), -1, np.int64)
     members = np.full((joints * most, joints), -1, np.int64)
     people = 0
@@ -182,9 +182,9 @@ def group(peaks: F32, counts: I64, pafs: F32, least: float) -> I64:  # pragma: n
         int64 (P, J), number of the peak of each joint, -1 = none.
     """
     scores, lengths = _candidates(peaks, counts, pafs, least)
-    members, owner = _joined(scores, counts, peaks.shape[1])
+    members, owner = _joined(scores, counts)
     if _punish_long(scores, lengths, _sizes(members, lengths), owner):
-        members, owner = _joined(scores, counts, peaks.shape[1])
+        members, owner = _joined(scores, counts)
     filled: Bool = np.zeros(len(members), np.bool_)
     for n in range(len(members)):
         filled[n] = members[n].max() >= 0
