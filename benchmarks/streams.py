@@ -12,12 +12,16 @@ import multiprocessing
 import os
 import socket
 import struct
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from common import give_out
 
+if __package__ in (None, ""):  # started as a script
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.common import give_out
 from xnect.evaluation.report import provenance
 from xnect.geometry import camera_from_fov
 from xnect.skeleton.kinematics import SKELETON

@@ -26,7 +26,7 @@ CHILD = """
 
     class Slow:
         def __init__(self, config): pass
-        def build(self):
+        def build(self, frame_px=None):
             if os.environ.get("SLOW_START"):
                 print("starting", flush=True)
                 time.sleep(30)

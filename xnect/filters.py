@@ -25,7 +25,7 @@ def _blend(cutoff: float, dt: float) -> float:
 
 
 @njit(cache=True)
-def _filter_rows(
+def filter_rows(
     rows: I64, values: F64, dt: F64, valid: Bool, scale: F64, state: F64, speed: F64, age: F64, settings: F64
 ) -> None:
     """One frame, ``values`` (R, K, C) filtered in place; state and speed are (rows, K, C), age (rows, K)."""
@@ -59,7 +59,7 @@ def _filter_rows(
 
 
 @njit(cache=True)
-def _filter_rotations(rows: I64, values: F64, dt: F64, state: F64, speed: F64, age: F64, settings: F64) -> None:
+def filter_rotations(rows: I64, values: F64, dt: F64, state: F64, speed: F64, age: F64, settings: F64) -> None:
     """One frame of unit quaternions (R, 4), filtered in place; speed is the rotation vector a second."""
     min_cutoff, beta, derivative_cutoff = settings[0], settings[1], settings[2]
     turn = np.empty(3)
@@ -127,6 +127,11 @@ class OneEuroFilter:
         self._speed = np.zeros((0, items, channels))
         self._age = np.zeros((0, items))
 
+    @property
+    def state(self) -> tuple[F64, F64, F64, F64]:
+        """Values, speeds, ages and settings, for compiled callers of ``filter_rows``."""
+        return self._state, self._speed, self._age, self._settings
+
     def reset(self, rows: I64) -> None:
         """Forget what is known of these rows; makes room for them where needed."""
         if len(rows) == 0:
@@ -164,7 +169,7 @@ class OneEuroFilter:
         everything = np.ones(out.shape[:2], np.bool_) if valid is None else np.ascontiguousarray(valid)
         factor = np.ones(len(out)) if scale is None else np.asarray(scale, np.float64)
         dt_s = np.maximum(np.asarray(dt_s, np.float64), 1e-6)
-        _filter_rows(rows, out, dt_s, everything, factor, self._state, self._speed, self._age, self._settings)
+        filter_rows(rows, out, dt_s, everything, factor, self._state, self._speed, self._age, self._settings)
         return out
 
 
@@ -183,6 +188,11 @@ class RotationFilter:
         self._state = np.zeros((0, 4))
         self._speed = np.zeros((0, 3))
         self._age = np.zeros(0)
+
+    @property
+    def state(self) -> tuple[F64, F64, F64, F64]:
+        """Values, speeds, ages and settings, for compiled callers of ``filter_rotations``."""
+        return self._state, self._speed, self._age, self._settings
 
     def reset(self, rows: I64) -> None:
         """Forget what is known of these rows; makes room for them where needed."""
@@ -209,5 +219,5 @@ class RotationFilter:
         """
         out = np.array(quaternions, np.float64, order="C")
         dt_s = np.maximum(np.asarray(dt_s, np.float64), 1e-6)
-        _filter_rotations(rows, out, dt_s, self._state, self._speed, self._age, self._settings)
+        filter_rotations(rows, out, dt_s, self._state, self._speed, self._age, self._settings)
         return out

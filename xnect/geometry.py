@@ -54,7 +54,7 @@ def project(points_m: np.ndarray, camera: Camera) -> np.ndarray:
 def unproject(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     """Pixels (..., 2) -> undistorted picture-plane coordinates (..., 2), x/z and y/z."""
     m = camera.matrix_px
-    xy0 = np.stack([(pixels[..., 0] - m[0, 2]) / m[0, 0], (pixels[..., 1] - m[1, 2]) / m[1, 1]], -1).astype(np.float64)
+    xy0 = (pixels - m[:2, 2]) / m.diagonal()[:2]
     if not camera.distortion.any():
         return xy0
     k1, k2, p1, p2, k3 = camera.distortion

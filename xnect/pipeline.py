@@ -216,15 +216,24 @@ class MotionCapture:
         self._given_camera = camera
         self.reset()
 
-    def warm_up(self) -> None:
+    def warm_up(self, frame_px: tuple[int, int] | None = None) -> None:
         """Run every stage on made-up people, so that nothing is compiled between the first two frames.
 
-        Stages are compiled when they are first used and kept on disk: seconds the first time, nothing after that.
+        Stages are compiled when they are first used and kept on disk: seconds the first time, nothing after that. The
+        network is made ready for one size of frames, and with a target rate at all sizes that it may step to: a camera
+        does not wait.
+
+        Args:
+            frame_px: Width and height of the frames to come [px], None = unknown.
         """
         trial = MotionCapture.from_config(self.config, None, _MadeUp())
         blank = np.zeros((180, 320, 3), np.uint8)
         for _ in range(4):
             trial(blank)
+        if frame_px is not None:
+            blank = np.zeros((frame_px[1], frame_px[0], 3), np.uint8)
+            if self._size_control is not None and isinstance(self._detector, StageOne):
+                self._size_control.prepare(self._detector.network, frame_px)
         if isinstance(self._detector, StageOne | OneStage | TopDown):
             self._detector(blank)
 

@@ -93,15 +93,19 @@ class LazyPipeline:
         self._camera = camera
         self._built: MotionCapture | None = None
 
-    def build(self) -> MotionCapture:
-        """The ``MotionCapture`` behind it; built on the first call. Raises WeightsError, ConfigError."""
+    def build(self, frame_px: tuple[int, int] | None = None) -> MotionCapture:
+        """The ``MotionCapture`` behind it; built on the first call, ready for frames of this size [px].
+
+        Raises:
+            WeightsError, ConfigError: As its constructor.
+        """
         if self._built is None:
             from xnect.pipeline import MotionCapture
 
             self._built = MotionCapture.from_config(self._config, self._camera)
             _log.info("2D joints: %s", self._built.description)
             _log.info("getting ready (the very first run compiles for half a minute)")
-            self._built.warm_up()
+            self._built.warm_up(frame_px)
         return self._built
 
     def __call__(self, frame: Frame) -> FrameResult:

@@ -48,3 +48,13 @@ def test_target_fps_shrinks_the_network_s_picture():
         shapes.append(capture.last_maps.heatmaps.shape[1:])
     assert shapes[0] == (304 // 8, 544 // 8)
     assert shapes[-1][0] < shapes[0][0]
+
+
+def test_all_sizes_are_ready_before_a_camera_s_first_frame(monkeypatch):
+    capture = MotionCapture(config=PipelineConfig(network=NetworkConfig(device="cpu", threads=1, target_fps=30)))
+    network, prepared = capture._detector.network, []
+    monkeypatch.setattr(network, "prepare", lambda frame_px, sizes: prepared.append((frame_px, len(sizes))))
+    capture.warm_up((640, 480))
+    assert prepared == [((640, 480), 5)]
+    capture(np.zeros((480, 640, 3), np.uint8))
+    assert len(prepared) == 1

@@ -12,14 +12,16 @@ from typing import Any
 
 import xnect
 from xnect.apps import folders
-from xnect.config import RunConfig
+from xnect.config import PipelineConfig, RunConfig
 from xnect.errors import ConfigError, SourceError, XnectError
 
 _log = logging.getLogger(__name__)
 
 
 def jobs(config: RunConfig) -> list[RunConfig]:
-    """One run for each video, each with its own output folder, by absolute paths (all machines see the same disk).
+    """One run for each video, each with its own output folder as in a plain run.
+
+    All paths are absolute: a worker's own folder is another one, though all machines see the same disk.
 
     Raises:
         ConfigError: The source is not a set of files.
@@ -28,13 +30,31 @@ def jobs(config: RunConfig) -> list[RunConfig]:
     if not videos or any("://" in name for name in videos):
         raise ConfigError("--ray shares out video files; cameras and addresses are for one machine")
     base = Path(config.output.directory) if config.output.directory else folders.DEFAULT_FOLDER
-    names = folders.sub_folders(Path(name).stem for name in videos)
+    alone = len(videos) == 1 and config.output.directory is not None
+    names = [""] if alone else folders.sub_folders(Path(name).stem for name in videos)
+    pipeline = _with_absolute_paths(config.pipeline)
     out = []
     for video, name in zip(videos, names, strict=True):
         source = replace(config.source, video=(str(Path(video).resolve()),))
         output = replace(config.output, directory=str((base / name).resolve()), display=False)
-        out.append(replace(config, source=source, output=output, ray=None))
+        out.append(replace(config, source=source, output=output, pipeline=pipeline, ray=None))
     return out
+
+
+def _with_absolute_paths(pipeline: PipelineConfig) -> PipelineConfig:
+    """The settings with every file they name by its absolute path."""
+    network, camera = pipeline.network, pipeline.camera
+    network = replace(
+        network,
+        weights=_absolute(network.weights),
+        detector=_absolute(network.detector),
+        boxes=_absolute(network.boxes),
+    )
+    return replace(pipeline, network=network, camera=replace(camera, calibration=_absolute(camera.calibration)))
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).resolve())
 
 
 def run_on_ray(config: RunConfig) -> int:
@@ -68,8 +88,9 @@ def _connect(config: RunConfig) -> Any:
                 ray.init(include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ConfigError(f"no Ray cluster at {config.ray}: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # Ray raises bare Exceptions, for a node that starts too slowly among others
+        what = "Ray does not start on this machine" if address is None else f"no Ray cluster at {address}"
+        raise ConfigError(f"{what}: {' '.join(str(error).split())[:200]}") from error
     return ray
 
 

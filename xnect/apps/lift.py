@@ -45,7 +45,7 @@ class JointsPipeline:
         self._own_camera = self._camera = known_camera(config, keypoints)
         self._built: MotionCapture | None = None
 
-    def build(self) -> MotionCapture:
+    def build(self, frame_px: tuple[int, int] | None = None) -> MotionCapture:
         """The ``MotionCapture`` behind it; built on the first call."""
         if self._built is None:
             from xnect.pipeline import MotionCapture

@@ -279,8 +279,8 @@ def _open(config: RunConfig, video: str | None) -> Source:
 class Buildable(Protocol):
     """A pipeline that is made ready when the source is known (``LazyPipeline``)."""
 
-    def build(self) -> object:
-        """Load what it needs; raises WeightsError, ConfigError."""
+    def build(self, frame_px: tuple[int, int] | None = None) -> object:
+        """Load what it needs, ready for frames of this size [px]; raises WeightsError, ConfigError."""
         ...
 
     def use_camera(self, camera: Camera | None) -> None:
@@ -354,7 +354,7 @@ def _one(run: _Run, open_one: Callable[[], Source], target: Path | None) -> None
 def _get_ready(run: _Run, source: Source) -> None:
     # Without a calibration the pipeline works the camera out itself, for pictures that differ in size as well.
     run.pipeline.use_camera(source.camera if run.config.pipeline.camera.calibration else None)
-    run.pipeline.build()
+    run.pipeline.build(source.info.size_px)
 
 
 def _record(run: _Run, source: Source, folder: Path) -> bool:

@@ -49,6 +49,9 @@ def _at(m: np.ndarray, y: int, x: int) -> float:
 def _is_peak(m: np.ndarray, y: int, x: int) -> bool:
     """Whether no neighbour is higher; of equal neighbours the last one counts, so that a plateau is one peak."""
     v = m[y, x]
+    if 0 < y < m.shape[0] - 1 and 0 < x < m.shape[1] - 1:  # the same without asking for borders
+        before = m[y, x - 1] > v or m[y - 1, x - 1] > v or m[y - 1, x] > v or m[y - 1, x + 1] > v
+        return not (before or m[y, x + 1] >= v or m[y + 1, x - 1] >= v or m[y + 1, x] >= v or m[y + 1, x + 1] >= v)
     for dy in range(-1, 2):
         for dx in range(-1, 2):
             later = dy > 0 or (dy == 0 and dx > 0)
@@ -58,7 +61,6 @@ def _is_peak(m: np.ndarray, y: int, x: int) -> bool:
     return True
 
 
-@njit(cache=True)
 def find_peaks(heatmaps: np.ndarray, threshold: float, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Local maxima of each map, refined as Gaussians.
 
@@ -70,32 +72,36 @@ def find_peaks(heatmaps: np.ndarray, threshold: float, most: int) -> tuple[np.nd
     Returns:
         Peaks float32 (J, most, 3): x, y [cells] and height, highest first; and how many there are, int64 (J,).
     """
+    return _peaks_among(np.flatnonzero(heatmaps > threshold), heatmaps, most)
+
+
+@njit(cache=True)
+def _peaks_among(cells: np.ndarray, heatmaps: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """``find_peaks`` among the cells above the threshold, numbered through all maps (few: numpy finds them faster)."""
     joints, height, width = heatmaps.shape
     peaks = np.zeros((joints, most, 3), np.float32)
     counts = np.zeros(joints, np.int64)
     gains = np.ones((joints, most), np.float32)
-    for j in range(joints):
+    for cell in cells:
+        j, y, x = cell // (height * width), cell // width % height, cell % width
         m = heatmaps[j]
-        for y in range(height):
-            for x in range(width):
-                v = m[y, x]
-                if not v > threshold or not _is_peak(m, y, x):
-                    continue
-                if counts[j] == most and v <= peaks[j, most - 1, 2]:
-                    continue
-                place = min(counts[j], most - 1)
-                while place > 0 and peaks[j, place - 1, 2] < v:
-                    peaks[j, place] = peaks[j, place - 1]
-                    gains[j, place] = gains[j, place - 1]
-                    place -= 1
-                dx, gain_x, dy, gain_y = 0.0, 1.0, 0.0, 1.0
-                if 0 < x < width - 1:
-                    dx, gain_x = _gaussian_top(m[y, x - 1], v, m[y, x + 1])
-                if 0 < y < height - 1:
-                    dy, gain_y = _gaussian_top(m[y - 1, x], v, m[y + 1, x])
-                peaks[j, place, 0], peaks[j, place, 1] = x + dx, y + dy
-                peaks[j, place, 2] = v
-                gains[j, place] = gain_x * gain_y
-                counts[j] = min(counts[j] + 1, most)
+        v = m[y, x]
+        if not _is_peak(m, y, x) or (counts[j] == most and v <= peaks[j, most - 1, 2]):
+            continue
+        place = min(counts[j], most - 1)
+        while place > 0 and peaks[j, place - 1, 2] < v:
+            for k in range(3):
+                peaks[j, place, k] = peaks[j, place - 1, k]
+            gains[j, place] = gains[j, place - 1]
+            place -= 1
+        dx, gain_x, dy, gain_y = 0.0, 1.0, 0.0, 1.0
+        if 0 < x < width - 1:
+            dx, gain_x = _gaussian_top(m[y, x - 1], v, m[y, x + 1])
+        if 0 < y < height - 1:
+            dy, gain_y = _gaussian_top(m[y - 1, x], v, m[y + 1, x])
+        peaks[j, place, 0], peaks[j, place, 1] = x + dx, y + dy
+        peaks[j, place, 2] = v
+        gains[j, place] = gain_x * gain_y
+        counts[j] = min(counts[j] + 1, most)
     peaks[..., 2] *= gains  # the order is that of the cells: a cell's own value is what stands above its neighbours
     return peaks, counts

@@ -7,8 +7,9 @@ from numba import njit
 
 from xnect.structures import F32
 
-#: Points at which the field is read between two joints.
+#: Points at which the field is read between two joints, and their order: the middle tells false limbs soonest.
 SAMPLES = 10
+_ORDER = np.array([4, 5, 3, 6, 2, 7, 1, 8, 0, 9])
 
 
 def draw_pafs(
@@ -50,7 +51,9 @@ def draw_pafs(
 
 
 @njit(cache=True)
-def line_evidence(field: np.ndarray, ax: float, ay: float, bx: float, by: float, least: float) -> tuple[float, float]:
+def line_evidence(
+    field: np.ndarray, ax: float, ay: float, bx: float, by: float, least: float, share: float
+) -> tuple[float, float]:
     """Mean of the field along the line from a to b, and the share of points where it exceeds ``least``.
 
     Args:
@@ -60,13 +63,14 @@ def line_evidence(field: np.ndarray, ax: float, ay: float, bx: float, by: float,
         bx: End, x [cells].
         by: End, y [cells].
         least: Threshold for a single point.
+        share: Where no more than this share of the points can exceed it any longer, 0 and 0 are returned at once.
     """
     height, width = field.shape[1:]
     dx, dy = bx - ax, by - ay
     length = max(np.sqrt(dx * dx + dy * dy), 1e-6)
     ux, uy = dx / length, dy / length
-    total, good = 0.0, 0
-    for k in range(SAMPLES):
+    total, good, bad = 0.0, 0, 0
+    for k in _ORDER:
         t = k / (SAMPLES - 1)
         x = min(max(ax + t * dx, 0.0), width - 1.0)
         y = min(max(ay + t * dy, 0.0), height - 1.0)
@@ -87,5 +91,10 @@ def line_evidence(field: np.ndarray, ax: float, ay: float, bx: float, by: float,
         )
         v = px * ux + py * uy
         total += v
-        good += v > least
+        if v > least:
+            good += 1
+        else:
+            bad += 1
+            if (SAMPLES - bad) / SAMPLES <= share:
+                return 0.0, 0.0
     return total / SAMPLES, good / SAMPLES

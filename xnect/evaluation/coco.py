@@ -16,12 +16,11 @@ import numpy as np
 
 from xnect.errors import FormatError, XnectError
 from xnect.skeleton.joints import COCO_13, OKS_SIGMAS_13
+from xnect.skeleton.layouts import COCO_13_OF_17
 from xnect.structures import U8, Detections
 
 #: COCO's own limit of people a picture.
 MOST_PEOPLE = 20
-#: Where our 13 joints are among COCO's 17 keypoints (those left out are eyes and ears).
-_ROWS_17 = [0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def _with_13_joints(annotation: dict[str, Any]) -> dict[str, Any]:
     if len(points) == 3 * len(COCO_13):
         out.setdefault("num_keypoints", sum(v > 0 for v in points[2::3]))
     elif len(points) == 51:
-        chosen = [points[3 * row : 3 * row + 3] for row in _ROWS_17]
+        chosen = [points[3 * row : 3 * row + 3] for row in COCO_13_OF_17]
         out["num_keypoints"] = sum(point[2] > 0 for point in chosen)
         out["keypoints"] = [value for point in chosen for value in point]
     elif not points:

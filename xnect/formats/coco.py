@@ -10,20 +10,18 @@ import numpy as np
 
 from xnect.formats.jsonl import DECIMALS_PX, DECIMALS_SHARE, rounded
 from xnect.formats.people import FrameRecord, People
-from xnect.skeleton.joints import JOINTS_2D
-from xnect.skeleton.layouts import COCO_17
+from xnect.skeleton.joints import COCO_13
+from xnect.skeleton.layouts import COCO_13_OF_17
 
 FILE_NAME = "coco.json"
-_ROWS = np.array([i for i, name in enumerate(COCO_17) if name in JOINTS_2D])
-_JOINTS = np.array([JOINTS_2D.index(COCO_17[i]) for i in _ROWS])
 
 
 def entries(image_id: int, people: People) -> list[dict[str, Any]]:
     """The entries of one frame; a joint that is not seen is 0, 0, 0, else its third number is its confidence."""
     points = np.zeros((len(people), 17, 2))
     confidence = np.zeros((len(people), 17))
-    confidence[:, _ROWS] = np.clip(people.confidence_2d[:, _JOINTS], 0, 1)
-    points[:, _ROWS] = np.where(confidence[:, _ROWS, None] > 0, people.joints_2d[:, _JOINTS], 0.0)
+    confidence[:, COCO_13_OF_17] = np.clip(people.confidence_2d[:, COCO_13], 0, 1)
+    points[:, COCO_13_OF_17] = np.where(confidence[:, COCO_13_OF_17, None] > 0, people.joints_2d[:, COCO_13], 0.0)
     pixels, shares = rounded(points, DECIMALS_PX), rounded(confidence, DECIMALS_SHARE)
     scores = rounded(np.clip(people.score, 0, 1), DECIMALS_SHARE)
     return [

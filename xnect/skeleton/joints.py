@@ -33,6 +33,10 @@ LIMBS: tuple[tuple[int, int], ...] = (
     (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
 )  # fmt: skip
 
+#: Length of each limb as a share of body height (an average adult, standing).
+LIMB_SHARE = np.array([0.11, 0.11, 0.17, 0.15, 0.11, 0.17, 0.15, 0.30, 0.24, 0.24, 0.30, 0.24, 0.24], np.float32)
+LIMB_SHARE.setflags(write=False)
+
 #: 3D joint that stands where the 2D joint does; the nose has none of its own (the head is nearest).
 JOINT_3D_OF_2D = np.array([16, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13])
 JOINT_3D_OF_2D.setflags(write=False)

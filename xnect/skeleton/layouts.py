@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xnect.skeleton.joints import JOINTS_2D
+from xnect.skeleton.joints import COCO_13, JOINTS_2D
 from xnect.structures import Detections
 
 _EYES_EARS = ("left_eye", "right_eye", "left_ear", "right_ear")
@@ -17,6 +17,8 @@ COCO_17 = (
     "nose", *_EYES_EARS, "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
     "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
+#: Where the 13 joints that COCO labels (``COCO_13``, in our order) are among its 17 keypoints.
+COCO_13_OF_17 = np.array([COCO_17.index(JOINTS_2D[j]) for j in COCO_13])
 #: OpenPose's 25 keypoints.
 BODY_25 = (
     *_OPENPOSE_ARMS, "pelvis", *_RIGHT_LEG, *_LEFT_LEG, "right_eye", "left_eye", "right_ear", "left_ear",

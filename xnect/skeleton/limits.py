@@ -49,8 +49,9 @@ def load_ranges(angle_names: Sequence[str]) -> AngleRanges:
 
 def clamp(angles_rad: np.ndarray, limits_rad: F64) -> np.ndarray:
     """Angles (..., D) moved to the nearest value inside the limits (D, 2), in their own dtype."""
-    low, high = limits_rad.astype(angles_rad.dtype).T
-    return np.clip(angles_rad, low, high)
+    limits = limits_rad.astype(angles_rad.dtype, copy=False)
+    inside: np.ndarray = np.minimum(np.maximum(angles_rad, limits[:, 0]), limits[:, 1])  # half the time of np.clip
+    return inside
 
 
 def violation_rad(angles_rad: np.ndarray, limits_rad: F64) -> np.ndarray:

@@ -7,7 +7,10 @@ from a small one near by).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numba import njit
 
 from xnect.skeleton.joints import JOINTS_3D
 from xnect.skeleton.kinematics import SKELETON, SOLE_M
@@ -106,20 +109,39 @@ def pose_scale(joints_m: np.ndarray, offsets_m: np.ndarray, weight: np.ndarray) 
         offsets_m: Skeletons, (P, J, 3) [m].
         weight: Trust in each joint, (P, 21), 0 to 1.
     """
-    lengths = side_lengths_m(joints_m)
-    skeleton = REST_LENGTHS_M * _ratios_of(offsets_m)[:, None]
-    trust = np.minimum(weight[..., _ENDS[..., 0]], weight[..., _ENDS[..., 1]]) + 1e-3
-    factor = (trust * skeleton * lengths).sum((1, 2)) / np.maximum((trust * lengths**2).sum((1, 2)), 1e-6)
-    return np.clip(factor, 0.3, 3.0)
+    joints, offsets, trust = (np.ascontiguousarray(a, np.float64) for a in (joints_m, offsets_m, weight))
+    return _pose_scales(joints, offsets, trust)
 
 
-def _ratios_of(offsets_m: np.ndarray) -> F64:
-    """Ratio of each bone to the average adult's, (P, bones)."""
-    length = np.linalg.norm(offsets_m[:, _FIRST_JOINT], axis=-1)
-    return length / np.linalg.norm(SKELETON.rest_offsets_m[_FIRST_JOINT], axis=-1)
-
-
+#: A joint whose offset each bone scales, and the bone's length over that offset's in the average adult.
 _FIRST_JOINT: I64 = np.array([int(np.flatnonzero(b == _SCALED_BY)[-1]) for b in range(len(_BONES))])
+_LENGTH_OF_OFFSET: F64 = REST_LENGTHS_M / np.linalg.norm(SKELETON.rest_offsets_m[_FIRST_JOINT], axis=-1)
+
+
+@njit(cache=True)
+def _distance(points: F64, a: int, b: int) -> float:
+    return math.sqrt(
+        (points[a, 0] - points[b, 0]) ** 2 + (points[a, 1] - points[b, 1]) ** 2 + (points[a, 2] - points[b, 2]) ** 2
+    )
+
+
+@njit(cache=True)
+def _pose_scales(joints: F64, offsets: F64, weight: F64) -> F64:  # pragma: no cover - compiled
+    """``pose_scale`` person by person: the factor of least squares over all bones on both sides."""
+    out = np.empty(len(joints))
+    for n in range(len(joints)):
+        both, square = 0.0, 0.0
+        for b in range(len(_FIRST_JOINT)):
+            x, y, z = offsets[n, _FIRST_JOINT[b]]
+            expected = _LENGTH_OF_OFFSET[b] * math.sqrt(x * x + y * y + z * z)
+            for side in range(2):
+                start, end = _ENDS[side, b]
+                length = _distance(joints[n], start, end)
+                trust = min(weight[n, start], weight[n, end]) + 1e-3
+                both += trust * expected * length
+                square += trust * length * length
+        out[n] = min(max(both / max(square, 1e-6), 0.3), 3.0)
+    return out
 
 
 class ProportionEstimator:

@@ -98,13 +98,13 @@ class _Work(NamedTuple):
     pull: F64
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _robust(square: float, outlier: float) -> float:
     """Geman-McClure: the square while small, never more than ``outlier``."""
     return square / (1.0 + square / outlier)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _energy(i: int, targets: Targets, priors: Priors, root: F64, rotation: F64, angles: F64, points: F64) -> float:
     """Energy of person ``i`` whose points are known."""
     total = 0.0
@@ -140,7 +140,7 @@ def _energy(i: int, targets: Targets, priors: Priors, root: F64, rotation: F64, 
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _add_point(p: int, root: F64, weight: F64, force: F64, image: F64, work: _Work) -> None:
     """Add one point's share to gradient and Hessian.
 
@@ -171,7 +171,7 @@ def _add_point(p: int, root: F64, weight: F64, force: F64, image: F64, work: _Wo
             hessian[row, column] += pull[0] * lever[m, 0] + pull[1] * lever[m, 1] + pull[2] * lever[m, 2]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _body_term(i: int, p: int, targets: Targets, priors: Priors, points: F64, force: F64, weight: F64) -> None:
     """Half gradient of a point's 3D term into ``force``, the diagonal of its Hessian by the point into ``weight``."""
     square = 0.0
@@ -185,7 +185,7 @@ def _body_term(i: int, p: int, targets: Targets, priors: Priors, points: F64, fo
         force[k] *= weight[k]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _image_term(i: int, p: int, targets: Targets, outlier: float, points: F64, force: F64, image: F64) -> None:
     """Half gradient of a point's 2D term into ``force``, its Hessian by the point into ``image`` (3 x 3)."""
     weight, depth, z = targets.weight_2d[i, p], targets.depth_m[i], points[p, 2]
@@ -208,7 +208,7 @@ def _image_term(i: int, p: int, targets: Targets, outlier: float, points: F64, f
     image[2, 2] = weight * (x * x + y * y)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _linearise(i: int, targets: Targets, priors: Priors, root: F64, rotation: F64, angles: F64, work: _Work) -> None:
     """Half gradient and Gauss-Newton Hessian (lower triangle) at the current body, into ``work``."""
     hessian, gradient, points = work.hessian, work.gradient, work.points
@@ -231,7 +231,7 @@ def _linearise(i: int, targets: Targets, priors: Priors, root: F64, rotation: F6
     _add_priors(i, targets, priors, root, rotation, angles, work)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _add_priors(i: int, targets: Targets, priors: Priors, root: F64, rotation: F64, angles: F64, work: _Work) -> None:
     """Add all terms that concern one variable each."""
     hessian, gradient = work.hessian, work.gradient
@@ -256,7 +256,7 @@ def _add_priors(i: int, targets: Targets, priors: Priors, root: F64, rotation: F
             hessian[row, row] += priors.weight_observed
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _tree_solve(h: F64, x: F64) -> None:
     """Solve ``H x = b`` in place for a Hessian with the sparsity of the tree (b comes in ``x``, H is destroyed).
 
@@ -290,7 +290,7 @@ def _tree_solve(h: F64, x: F64) -> None:
         x[k] /= h[k, k]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _newton_step(damping: float, angles: F64, limits: F64, work: _Work) -> None:
     """The damped step into ``work.step``; angles at a limit that would leave it stay where they are."""
     factor, step = work.factor, work.step
@@ -311,7 +311,7 @@ def _newton_step(damping: float, angles: F64, limits: F64, work: _Work) -> None:
     _tree_solve(factor, step)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _copy(root: F64, rotation: F64, angles: F64, to_root: F64, to_rotation: F64, to_angles: F64) -> None:
     """One body onto another (in loops: slices would double the time to compile)."""
     for a in range(3):
@@ -322,7 +322,7 @@ def _copy(root: F64, rotation: F64, angles: F64, to_root: F64, to_rotation: F64,
         to_angles[d] = angles[d]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _minimise(
     i: int, targets: Targets, priors: Priors, root: F64, rotation: F64, angles: F64, iterations: int, work: _Work
 ) -> float:
@@ -362,7 +362,7 @@ def _minimise(
     return energy
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def minimise(targets: Targets, priors: Priors, root: F64, rotation: F64, angles: F64, iterations: I64) -> F64:
     """Fit everyone, in place.
 

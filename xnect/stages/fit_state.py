@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from xnect.skeleton.kinematics import SKELETON
-from xnect.skeleton.limits import clamp
 from xnect.stages.fit_tree import turned
 from xnect.structures import F64, I64, Bool
 
@@ -90,36 +90,24 @@ class PersonStates:
     def step_s(self, rows: I64, now_s: float) -> F64:
         """Time since the last body of each person, (R,) [s]."""
         step = np.where(self.known[rows], now_s - self.time_s[rows], FIRST_STEP_S)
-        return np.clip(step, SHORTEST_STEP_S, LONGEST_STEP_S)
+        return np.minimum(np.maximum(step, SHORTEST_STEP_S), LONGEST_STEP_S)
 
     def predicted(self, rows: I64, step_s: F64) -> tuple[F64, F64, F64]:
         """Root (R, 3), rotation (R, 3, 3) and angles (R, D) after a step with most of the present speed."""
-        ahead = (MOMENTUM * step_s)[:, None]
-        return self._moved(rows, ahead)
+        return self._moved(rows, MOMENTUM * step_s)
 
     def _moved(self, rows: I64, ahead: F64) -> tuple[F64, F64, F64]:
-        root = self.root_m[rows] + ahead * self._root_speed[rows]
-        rotation = turned(ahead * self._turn_speed[rows], self.rotation[rows])
-        angles = clamp(self.angles_rad[rows] + ahead * self._angle_speed[rows], SKELETON.limits_rad)
-        return root, rotation, angles
+        return _ahead(
+            rows, ahead, self.root_m, self.rotation, self.angles_rad,
+            self._root_speed, self._turn_speed, self._angle_speed, SKELETON.limits_rad,
+        )  # fmt: skip
 
     def take(self, rows: I64, body: tuple[F64, F64, F64], step_s: F64, restarted: Bool, now_s: float) -> None:
         """Remember fitted bodies; ``restarted`` ones have no speed."""
-        root, rotation, angles = body
-        per_s = (1 / step_s)[:, None]
-        turn = rotation @ np.swapaxes(self.rotation[rows], -1, -2)
-        sine = 0.5 * np.stack(
-            [turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], -1
-        )  # the rotation vector for the small turns of one frame
-        for speed, change, fastest in (
-            (self._root_speed, root - self.root_m[rows], FASTEST_ROOT),
-            (self._turn_speed, sine, FASTEST_TURN),
-            (self._angle_speed, angles - self.angles_rad[rows], FASTEST_ANGLE),
-        ):
-            speed[rows] = np.where(restarted[:, None], 0.0, np.clip(change * per_s, -fastest, fastest))
-        self.root_m[rows] = root
-        self.rotation[rows] = rotation
-        self.angles_rad[rows] = angles
+        _take(
+            rows, *body, step_s, restarted, self.root_m, self.rotation, self.angles_rad,
+            self._root_speed, self._turn_speed, self._angle_speed,
+        )  # fmt: skip
         self.known[rows] = True
         self.time_s[rows] = now_s
         self.seen_s[rows] = now_s
@@ -127,7 +115,7 @@ class PersonStates:
     def coast(self, rows: I64, step_s: F64, now_s: float) -> None:
         """Let people who are not seen run on and come to rest."""
         left = np.exp(-step_s / SPEED_DECAY_S)[:, None]
-        ahead = SPEED_DECAY_S * (1 - left)
+        ahead = SPEED_DECAY_S * (1 - left[:, 0])
         root, rotation, angles = self._moved(rows, ahead)
         root[:, 2] = np.maximum(root[:, 2], 0.5 * self.root_m[rows, 2])  # nobody runs through the camera
         self.root_m[rows] = root
@@ -136,3 +124,53 @@ class PersonStates:
         for speed in (self._root_speed, self._turn_speed, self._angle_speed):
             speed[rows] *= left
         self.time_s[rows] = now_s
+
+
+@njit(cache=True)
+def _ahead(
+    rows: I64, ahead: F64, root: F64, rotation: F64, angles: F64, root_speed: F64, turn_speed: F64, angle_speed: F64,
+    limits: F64,
+) -> tuple[F64, F64, F64]:  # pragma: no cover - compiled  # fmt: skip
+    """Bodies of some rows ``ahead`` (R,) seconds on at their speeds, angles inside their limits."""
+    count, bends = len(rows), angles.shape[1]
+    new_root, vectors, before = np.empty((count, 3)), np.empty((count, 3)), np.empty((count, 3, 3))
+    new_angles = np.empty((count, bends))
+    for i in range(count):
+        n, time = rows[i], ahead[i]
+        for a in range(3):
+            new_root[i, a] = root[n, a] + time * root_speed[n, a]
+            vectors[i, a] = time * turn_speed[n, a]
+            for b in range(3):
+                before[i, a, b] = rotation[n, a, b]
+        for d in range(bends):
+            new_angles[i, d] = min(max(angles[n, d] + time * angle_speed[n, d], limits[d, 0]), limits[d, 1])
+    return new_root, turned(vectors, before), new_angles
+
+
+@njit(cache=True)
+def _speed(change: float, per_s: float, fastest: float) -> float:
+    return min(max(change * per_s, -fastest), fastest)
+
+
+@njit(cache=True)
+def _take(
+    rows: I64, new_root: F64, new_rotation: F64, new_angles: F64, step_s: F64, restarted: Bool,
+    root: F64, rotation: F64, angles: F64, root_speed: F64, turn_speed: F64, angle_speed: F64,
+) -> None:  # pragma: no cover - compiled  # fmt: skip
+    """Put new bodies in the place of the old ones, and what they moved a second into the speeds (0 if restarted)."""
+    for i in range(len(rows)):
+        n, per_s = rows[i], 0.0 if restarted[i] else 1 / step_s[i]
+        for k in range(3):
+            root_speed[n, k] = _speed(new_root[i, k] - root[n, k], per_s, FASTEST_ROOT)
+            root[n, k] = new_root[i, k]
+            a, b = (k + 1) % 3, (k + 2) % 3
+            twist = 0.0  # of new times old transposed: for the small turns of one frame twice the rotation vector
+            for m in range(3):
+                twist += new_rotation[i, b, m] * rotation[n, a, m] - new_rotation[i, a, m] * rotation[n, b, m]
+            turn_speed[n, k] = _speed(0.5 * twist, per_s, FASTEST_TURN)
+        for a in range(3):
+            for b in range(3):
+                rotation[n, a, b] = new_rotation[i, a, b]
+        for d in range(angles.shape[1]):
+            angle_speed[n, d] = _speed(new_angles[i, d] - angles[n, d], per_s, FASTEST_ANGLE)
+            angles[n, d] = new_angles[i, d]

@@ -29,6 +29,8 @@ _FIRST: I64 = np.concatenate([[0], np.cumsum(_COUNT)[:-1]])
 _AXIS: I64 = SKELETON.angle_axis.copy()
 _SIGN: F64 = SKELETON.angle_sign.copy()
 _SWING: np.ndarray = np.append(SKELETON.swing, False)
+_HEAD_TOP = SKELETON.joint_names.index("head_top")
+_HEAD_M = float(np.linalg.norm(SKELETON.rest_offsets_m[_HEAD_TOP]))
 #: Joint whose centre each angle turns about.
 PIVOT: I64 = SKELETON.angle_joint.copy()
 
@@ -70,13 +72,14 @@ CHAIN, CHAIN_LENGTH = _chains()
 
 def with_nose(offsets_m: np.ndarray) -> F64:
     """Bone offsets (..., J, 3) with the nose's appended, (..., POINTS, 3); it grows with the head."""
-    head_top = SKELETON.joint_names.index("head_top")
-    size = np.linalg.norm(offsets_m[..., head_top, :], axis=-1) / np.linalg.norm(SKELETON.rest_offsets_m[head_top])
-    nose = size[..., None] * SKELETON.nose_offset_m
-    return np.concatenate([offsets_m, nose[..., None, :]], -2).astype(np.float64)
+    out = np.empty((*offsets_m.shape[:-2], POINTS, 3))
+    out[..., :NOSE, :] = offsets_m
+    size = np.sqrt((out[..., _HEAD_TOP, :] ** 2).sum(-1)) / _HEAD_M
+    out[..., NOSE, :] = size[..., None] * SKELETON.nose_offset_m
+    return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def exponential(vector: F64, out: F64) -> None:
     """Rotation vector (3,) -> matrix, into ``out`` (3, 3)."""
     x, y, z = vector[0], vector[1], vector[2]
@@ -89,7 +92,7 @@ def exponential(vector: F64, out: F64) -> None:
     out[2, 0], out[2, 1], out[2, 2] = b * x * z - a * y, b * y * z + a * x, 1 - b * (x * x + y * y)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _left_jacobian(vector: F64, out: F64) -> None:
     """How a rotation vector's change turns the body, into ``out`` (3, 3): left Jacobian of the exponential."""
     x, y, z = vector[0], vector[1], vector[2]
@@ -102,7 +105,7 @@ def _left_jacobian(vector: F64, out: F64) -> None:
     out[2, 0], out[2, 1], out[2, 2] = b * x * z - a * y, b * y * z + a * x, 1 - b * (x * x + y * y)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _times(a: F64, b: F64, out: F64) -> None:
     """Product of two 3 x 3 matrices."""
     for i in range(3):
@@ -110,7 +113,7 @@ def _times(a: F64, b: F64, out: F64) -> None:
             out[i, k] = a[i, 0] * b[0, k] + a[i, 1] * b[1, k] + a[i, 2] * b[2, k]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _swing(j: int, angles: F64, base: F64, frame: F64, axes: F64) -> None:
     """Turn a joint by the rotation vector of its first two angles."""
     vector, turn, tangent = np.zeros(3), np.empty((3, 3)), np.empty((3, 3))
@@ -127,7 +130,7 @@ def _swing(j: int, angles: F64, base: F64, frame: F64, axes: F64) -> None:
     _times(base, turn, frame)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def forward(root: F64, rotation: F64, angles: F64, offsets: F64, points: F64, frames: F64, axes: F64) -> None:
     """Positions of all points and camera-space axes of all angles of one body.
 
@@ -168,7 +171,7 @@ def forward(root: F64, rotation: F64, angles: F64, offsets: F64, points: F64, fr
                 frame[i, c] = cosine * v - sine * u
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def forward_people(root: F64, rotation: F64, angles: F64, offsets: F64) -> F64:
     """Points of several bodies, (P, POINTS, 3) [m]; arguments as for ``forward`` with a leading person axis."""
     points, frames, axes = np.empty((len(root), POINTS, 3)), np.empty((POINTS, 3, 3)), np.empty((ANGLES, 3))
@@ -177,7 +180,7 @@ def forward_people(root: F64, rotation: F64, angles: F64, offsets: F64) -> F64:
     return points
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def turned(vectors: F64, rotations: F64) -> F64:
     """Rotations (P, 3, 3) turned further by rotation vectors (P, 3), rounding errors taken out."""
     out, turn = np.empty_like(rotations), np.empty((3, 3))
@@ -204,7 +207,7 @@ def turned(vectors: F64, rotations: F64) -> F64:
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def quaternions(rotations: F64) -> F64:
     """Rotation matrices (P, 3, 3) -> unit quaternions w, x, y, z (P, 4), w >= 0."""
     out = np.empty((len(rotations), 4))
@@ -229,6 +232,19 @@ def quaternions(rotations: F64) -> F64:
         length = math.sqrt(q[0] ** 2 + q[1] ** 2 + q[2] ** 2 + q[3] ** 2) * (-1.0 if q[0] < 0 else 1.0)
         for c in range(4):
             q[c] /= length
+    return out
+
+
+@njit(cache=True, error_model="numpy")
+def matrices(quaternions: F64) -> F64:
+    """Unit quaternions w, x, y, z (P, 4) -> rotation matrices (P, 3, 3)."""
+    out = np.empty((len(quaternions), 3, 3))
+    for i in range(len(quaternions)):
+        w, x, y, z = quaternions[i]
+        m = out[i]
+        m[0, 0], m[0, 1], m[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
+        m[1, 0], m[1, 1], m[1, 2] = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
+        m[2, 0], m[2, 1], m[2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
     return out
 
 

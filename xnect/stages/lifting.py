@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +24,17 @@ from xnect.skeleton.joints import JOINT_3D_OF_2D, JOINTS_2D, JOINTS_3D, PELVIS
 from xnect.stages.lifting_frame import (
     ERRORS,
     INPUTS,
-    INPUTS_WITHOUT_ENCODING,
     OUTPUTS,
-    ROOT,
-    locate,
+    finish,
     network_inputs,
-    place_points,
-    points_of_2d,
-    root_prior,
+    plain_inputs,
     to_ray_frame,
 )
 from xnect.structures import F32, Bool, Camera, Detections, Poses
 
+#: So many people are multiplied by the weights at once: with more, up to ``_FEW``, BLAS takes another and slower way
+#: than two or three such groups need (OpenBLAS has kernels for products of up to a million).
+_AT_ONCE, _FEW = 6, 24
 #: An expected error of this size [m] gives a confidence of 1/e.
 CONFIDENCE_SCALE_M = 0.15
 DEFAULT_WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "weights" / "stage2.safetensors"
@@ -125,12 +125,26 @@ def _read_card(path: Path) -> dict[str, Any]:
 
 def run_network(layers: tuple[tuple[F32, F32], ...], inputs: F32) -> F32:
     """Inputs float32 (P, INPUTS) -> raw outputs float32 (P, OUTPUTS); inputs cut short are taken as followed by zeros."""
+    people = len(inputs)
+    if people <= _AT_ONCE or people > _FEW:
+        return _run(layers, inputs)
+    step = math.ceil(people / math.ceil(people / _AT_ONCE))
+    return np.concatenate([_run(layers, inputs[start : start + step]) for start in range(0, people, step)])
+
+
+def _run(layers: tuple[tuple[F32, F32], ...], inputs: F32) -> F32:
+    """All layers, sums and rectifiers in place."""
     (first, first_bias), *middle, (last, last_bias) = layers
-    state = np.maximum(inputs @ first[: inputs.shape[1]] + first_bias, 0)
+    state = _rectified(inputs, first[: inputs.shape[1]], first_bias)
     for (a, a_bias), (b, b_bias) in zip(middle[::2], middle[1::2], strict=True):
-        inner = np.maximum(state @ a + a_bias, 0)
-        state = state + np.maximum(inner @ b + b_bias, 0)
-    return state @ last + last_bias
+        state += _rectified(_rectified(state, a, a_bias), b, b_bias)
+    return np.add(state @ last, last_bias)
+
+
+def _rectified(state: F32, matrix: F32, bias: F32) -> F32:
+    out = state @ matrix
+    out += bias
+    return np.maximum(out, 0, out=out)
 
 
 class Lifter:
@@ -160,19 +174,11 @@ class Lifter:
         xy = unproject(detections.joints_px, camera)
         frame = to_ray_frame(xy, detections.confidence)
         encoding = detections.encoding if self.weights.encoding else None
-        inputs = network_inputs(frame, xy, encoding)
-        raw = run_network(self.weights.layers, inputs if encoding is not None else inputs[:, :INPUTS_WITHOUT_ENCODING])
-        points = place_points(raw, inputs).astype(np.float64)
-        joints = points[:, :21] - points[:, PELVIS : PELVIS + 1]
-        root = locate(points_of_2d(joints, points[:, 21]), root_prior(raw[:, ROOT], frame), frame)
-        turn_back = frame.rotation.transpose(0, 2, 1)
+        inputs = plain_inputs(frame) if encoding is None else network_inputs(frame, xy, encoding)
+        raw = run_network(self.weights.layers, inputs)
+        joints, root = finish(raw, inputs, frame)
         seen = frame.weight > 0
-        return Poses(
-            (joints @ turn_back).astype(np.float32),
-            (root[:, None] @ turn_back)[:, 0].astype(np.float32),
-            _confidence(raw[:, ERRORS], seen),
-            ~_evidence(seen),
-        )
+        return Poses(joints, root, _confidence(raw[:, ERRORS], seen), ~_evidence(seen))
 
 
 def _confidence(raw: np.ndarray, seen: np.ndarray) -> F32:

@@ -6,13 +6,14 @@ A person at the edge of the picture is seen along a slanted ray. Their joints ar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 
 from xnect.codec.encoding import TRUSTED_JOINTS, in_frame_of
-from xnect.skeleton.joints import JOINT_3D_OF_2D
+from xnect.skeleton.joints import JOINT_3D_OF_2D, PELVIS
 from xnect.structures import F32, F64
 
 #: The encoding vectors that enter the network: (2D joint, 3D joint) pairs, in this order.
@@ -39,7 +40,11 @@ _NEAREST_M, _FARTHEST_M = 0.15, 200.0
 _LEAST_RAY_Z = 0.17
 #: A joint that misses its sight line by this [m] counts half in the later passes.
 _MISFIT_M = 0.1
-_SHOULDERS = [2, 5]
+_SHOULDERS = (2, 5)
+#: Row of the nose among the predicted points.
+_NOSE = 21
+#: Weight of the network's own guess of the place relative to one joint of confidence 1.
+_STRENGTH = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +116,25 @@ def _ray_frames(xy: F64, confidence: F64) -> tuple[F64, F64, F64, F64, F64]:  # 
     return rotation, extent, centre, plane, weight
 
 
+def plain_inputs(frame: RayFrame) -> F32:
+    """``network_inputs`` without encoding and the slots for it, float32 (P, INPUTS_WITHOUT_ENCODING)."""
+    return _plain_inputs(frame.plane, frame.centre, frame.extent, frame.weight)
+
+
+@njit(cache=True)
+def _plain_inputs(plane: F64, centre: F64, extent: F64, weight: F64) -> F32:  # pragma: no cover - compiled
+    """``plain_inputs`` person by person."""
+    out = np.zeros((len(extent), INPUTS_WITHOUT_ENCODING), np.float32)
+    for n in range(len(extent)):
+        for j in range(weight.shape[1]):
+            if weight[n, j] > 0:
+                out[n, 4 * j] = (plane[n, j, 0] - centre[n, 0]) / extent[n]
+                out[n, 4 * j + 1] = (plane[n, j, 1] - centre[n, 1]) / extent[n]
+                out[n, 4 * j + 2], out[n, 4 * j + 3] = weight[n, j], 1.0
+        out[n, 56] = math.log(extent[n]) + 2.0  # about 0 for a standing person two body lengths away
+    return out
+
+
 def network_inputs(frame: RayFrame, xy: np.ndarray, encoding: np.ndarray | None) -> F32:
     """The network's input vectors, float32 (P, INPUTS).
 
@@ -120,11 +144,7 @@ def network_inputs(frame: RayFrame, xy: np.ndarray, encoding: np.ndarray | None)
     people = len(frame.extent)
     seen = frame.weight > 0
     out = np.zeros((people, INPUTS), np.float32)
-    joints = out[:, :56].reshape(people, 14, 4)
-    joints[..., :2] = (frame.plane - frame.centre[:, None]) / frame.extent[:, None, None] * seen[..., None]
-    joints[..., 2] = frame.weight
-    joints[..., 3] = seen
-    out[:, 56] = np.log(frame.extent) + 2.0  # about 0 for a standing person two body lengths away
+    out[:, :INPUTS_WITHOUT_ENCODING] = plain_inputs(frame)
     if encoding is not None:
         safe = np.where(seen[..., None], xy, 0.0)
         vectors = in_frame_of(encoding, safe, frame.rotation) * seen[..., None, None]
@@ -140,15 +160,30 @@ def place_points(raw: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     the depth the network gives it: with pelvis at (u, v) and distance Z in the ray's plane, a joint seen at (x, y) and z
     deeper than the pelvis lies at ``Z (x - u) + z x`` beside it. So the network need not learn to multiply.
     """
-    points = raw[:, POINTS].reshape(-1, 22, 3).copy()
-    joints = inputs[:, :56].reshape(-1, 14, 4)
-    size_m = np.exp(np.clip(raw[:, 68], -4, 4))[:, None, None]
-    extent = np.exp(inputs[:, 56] - 2.0)[:, None, None]
-    plane = joints[:, SIGHT_OF_POINT, :2]
-    share = joints[:, SIGHT_OF_POINT, 3] * (SIGHT_OF_POINT >= 0) / (1 + np.exp(-np.clip(raw[:, GATES], -30, 30)))
-    sight = size_m * (plane - raw[:, None, 66:68]) + points[..., 2:] * plane * extent
-    points[..., :2] += share[..., None] * np.clip(sight, -LONGEST_REACH_M, LONGEST_REACH_M)
-    return np.clip(points, -LONGEST_REACH_M, LONGEST_REACH_M)
+    return _placed(np.ascontiguousarray(raw, np.float32), np.ascontiguousarray(inputs, np.float32))
+
+
+@njit(cache=True)
+def _placed(raw: F32, inputs: F32) -> F64:  # pragma: no cover - compiled
+    """``place_points`` person by person."""
+    points = np.empty((len(raw), len(SIGHT_OF_POINT), 3))
+    for n in range(len(raw)):
+        size_m, extent = math.exp(min(max(raw[n, 68], -4.0), 4.0)), math.exp(inputs[n, 56] - 2.0)
+        for p in range(len(SIGHT_OF_POINT)):
+            j, z = SIGHT_OF_POINT[p], float(raw[n, 3 * p + 2])
+            share = 0.0
+            if j >= 0:
+                share = inputs[n, 4 * j + 3] / (1 + math.exp(-min(max(raw[n, 69 + p], -30.0), 30.0)))
+            for k in range(2):
+                points[n, p, k] = raw[n, 3 * p + k]
+                if share > 0:
+                    plane = float(inputs[n, 4 * j + k])
+                    sight = size_m * (plane - raw[n, 66 + k]) + z * plane * extent
+                    points[n, p, k] += share * min(max(sight, -LONGEST_REACH_M), LONGEST_REACH_M)
+            points[n, p, 2] = z
+            for k in range(3):
+                points[n, p, k] = min(max(points[n, p, k], -LONGEST_REACH_M), LONGEST_REACH_M)
+    return points
 
 
 def root_prior(raw: np.ndarray, frame: RayFrame) -> np.ndarray:
@@ -159,12 +194,22 @@ def root_prior(raw: np.ndarray, frame: RayFrame) -> np.ndarray:
             (distance times extent).
         frame: What the input was made of.
     """
-    depth = np.clip(np.exp(np.clip(raw[:, 2].astype(np.float64), -4, 4)) / frame.extent, _NEAREST_M, _FARTHEST_M)
-    plane = frame.centre + np.clip(raw[:, :2], -20, 20) * frame.extent[:, None]
-    return np.concatenate([plane, np.ones((len(depth), 1))], -1) * depth[:, None]
+    return _priors(np.ascontiguousarray(raw, np.float32), 0, frame.centre, frame.extent)
 
 
-def locate(points_m: np.ndarray, prior_m: np.ndarray, frame: RayFrame, strength: float = 0.3) -> np.ndarray:
+@njit(cache=True)
+def _priors(raw: F32, first: int, centre: F64, extent: F64) -> F64:  # pragma: no cover - compiled
+    """``root_prior`` person by person, from three columns of ``raw``."""
+    out = np.empty((len(raw), 3))
+    for n in range(len(raw)):
+        depth = math.exp(min(max(raw[n, first + 2], -4.0), 4.0)) / extent[n]
+        out[n, 2] = min(max(depth, _NEAREST_M), _FARTHEST_M)
+        for k in range(2):
+            out[n, k] = (centre[n, k] + min(max(raw[n, first + k], -20.0), 20.0) * extent[n]) * out[n, 2]
+    return out
+
+
+def locate(points_m: np.ndarray, prior_m: np.ndarray, frame: RayFrame, strength: float = _STRENGTH) -> np.ndarray:
     """Pelvis position that puts the predicted joints onto the seen ones: weighted least squares, closed form.
 
     Each seen joint at (x, y) in the plane asks for ``t_x - x t_z = x p_z - p_x`` and the same in y, in metres at the
@@ -180,12 +225,8 @@ def locate(points_m: np.ndarray, prior_m: np.ndarray, frame: RayFrame, strength:
     Returns:
         float64 (P, 3), in the ray's frame [m].
     """
-    position = _solve(
-        np.ascontiguousarray(points_m, np.float64), np.ascontiguousarray(prior_m), frame.plane, frame.weight, frame.extent,
-        strength,
-    )  # fmt: skip
-    lost = ~np.isfinite(position).all(-1) | (position[:, 2] <= _NEAREST_M) | (position[:, 2] > _FARTHEST_M)
-    return np.where(lost[:, None], prior_m, position)
+    points, prior = np.ascontiguousarray(points_m, np.float64), np.ascontiguousarray(prior_m, np.float64)
+    return _solve(points, prior, frame.plane, frame.weight, frame.extent, strength)
 
 
 @njit(cache=True)
@@ -220,7 +261,52 @@ def _solve(
             left = sq - (sx * sx + sy * sy) / sw + pull
             tz = ((sx * sa + sy * sb) / sw - sr + pull * prior[n, 2]) / max(left, 1e-12)
             out[n, 0], out[n, 1], out[n, 2] = (sa + sx * tz) / sw, (sb + sy * tz) / sw, tz
+        finite = np.isfinite(out[n, 0]) and np.isfinite(out[n, 1])
+        if not (finite and _NEAREST_M < out[n, 2] <= _FARTHEST_M):
+            out[n] = prior[n]
     return out
+
+
+@njit(cache=True)
+def _finished(
+    raw: F32, inputs: F32, rotation: F64, extent: F64, centre: F64, plane: F64, weight: F64, strength: float
+) -> tuple[F32, F32]:  # pragma: no cover - compiled
+    """``finish`` in one go."""
+    points, prior = _placed(raw, inputs), _priors(raw, 66, centre, extent)
+    people = len(points)
+    on_2d = np.empty((people, len(JOINT_3D_OF_2D), 3))
+    for n in range(people):
+        for k in range(3):
+            middle = points[n, PELVIS, k]
+            for p in range(points.shape[1]):
+                points[n, p, k] -= middle if p < _NOSE else 0.0
+            for j in range(len(JOINT_3D_OF_2D)):
+                on_2d[n, j, k] = points[n, JOINT_3D_OF_2D[j], k]
+            on_2d[n, 0, k] = points[n, _NOSE, k]
+            on_2d[n, 1, k] = 0.5 * (on_2d[n, _SHOULDERS[0], k] + on_2d[n, _SHOULDERS[1], k])
+    found = _solve(on_2d, prior, plane, weight, extent, strength)
+    joints, root = np.empty((people, _NOSE, 3), np.float32), np.empty((people, 3), np.float32)
+    for n in range(people):
+        for k in range(3):
+            turn = rotation[n, k]
+            root[n, k] = turn[0] * found[n, 0] + turn[1] * found[n, 1] + turn[2] * found[n, 2]
+            for p in range(_NOSE):
+                joints[n, p, k] = turn[0] * points[n, p, 0] + turn[1] * points[n, p, 1] + turn[2] * points[n, p, 2]
+    return joints, root
+
+
+def finish(raw: F32, inputs: F32, frame: RayFrame) -> tuple[F32, F32]:
+    """From raw outputs to poses: ``place_points``, ``root_prior``, ``locate``, and back to camera axes.
+
+    Args:
+        raw: (P, OUTPUTS).
+        inputs: What they come from, at least the first ``INPUTS_WITHOUT_ENCODING`` columns.
+        frame: What the inputs were made of.
+
+    Returns:
+        Joints relative to the pelvis, float32 (P, 21, 3), and the pelvis, float32 (P, 3), camera axes [m].
+    """
+    return _finished(raw, inputs, frame.rotation, frame.extent, frame.centre, frame.plane, frame.weight, _STRENGTH)
 
 
 def points_of_2d(joints_m: np.ndarray, nose_m: np.ndarray) -> np.ndarray:
@@ -230,5 +316,5 @@ def points_of_2d(joints_m: np.ndarray, nose_m: np.ndarray) -> np.ndarray:
     """
     points = joints_m[:, JOINT_3D_OF_2D]
     points[:, 0] = nose_m
-    points[:, 1] = joints_m[:, _SHOULDERS].mean(1)
+    points[:, 1] = joints_m[:, list(_SHOULDERS)].mean(1)
     return points

@@ -8,12 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from xnect.skeleton.joints import LIMBS
+from xnect.skeleton.joints import LIMB_SHARE, LIMBS
 from xnect.structures import F32, F64, U8, Detections, Poses
 from xnect.tracking import appearance
 
-#: Length of each limb of LIMBS as a share of body height (an average adult, standing).
-_LIMB_SHARE = np.array([0.11, 0.11, 0.17, 0.15, 0.11, 0.17, 0.15, 0.30, 0.24, 0.24, 0.30, 0.24, 0.24], np.float32)
 _LIMB_FROM = np.array([a for a, _ in LIMBS])
 _LIMB_TO = np.array([b for _, b in LIMBS])
 #: Nobody is smaller than this [px]: a floor for divisions.
@@ -59,12 +57,12 @@ def stature_px(joints_px: F32, seen: F32) -> F32:
 def _statures(joints_px: F32, seen: F32, out: F32) -> None:
     for p in range(len(joints_px)):
         first, second = 0.0, 0.0
-        for limb in range(len(_LIMB_SHARE)):
+        for limb in range(len(LIMB_SHARE)):
             a, b = _LIMB_FROM[limb], _LIMB_TO[limb]
             if seen[p, a] <= 0 or seen[p, b] <= 0:
                 continue
             dx, dy = joints_px[p, a, 0] - joints_px[p, b, 0], joints_px[p, a, 1] - joints_px[p, b, 1]
-            guess = math.hypot(dx, dy) / _LIMB_SHARE[limb]
+            guess = math.hypot(dx, dy) / LIMB_SHARE[limb]
             if guess > first:
                 first, second = guess, first
             elif guess > second:

@@ -23,7 +23,7 @@ class FakePipeline:
         self.cameras, self.seen, self.ids = [], [], 0
         self.stop_at, self.stop = -1, None
 
-    def build(self):
+    def build(self, frame_px=None):
         return self
 
     def use_camera(self, camera):
@@ -59,7 +59,7 @@ class FakePipeline:
 class BrokenPipeline(FakePipeline):
     """Has no weights."""
 
-    def build(self):
+    def build(self, frame_px=None):
         raise XnectError("no weights were found")
 
 

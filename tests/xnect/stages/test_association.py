@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import linear_sum_assignment
 from tests_support import crowd
 
 from xnect.codec.heatmaps import draw_heatmaps, find_peaks
@@ -12,6 +14,7 @@ from xnect.config import DetectionConfig
 from xnect.geometry import apply_affine, frame_from_map
 from xnect.skeleton.joints import LIMBS
 from xnect.stages.association import associate, read_encoding
+from xnect.stages.grouping import best_pairs, group
 from xnect.structures import PoseMaps
 
 FRAME, NET = (640, 400), (512, 320)
@@ -62,6 +65,59 @@ def test_crossing_limbs_go_to_their_owners():
     assert len(found) == 2
     error = np.linalg.norm(found.joints_px[matched(found, truth)] - truth, axis=-1)
     assert np.median(error) < 3
+
+
+def test_limbs_are_a_tree():
+    # then the limbs of different kinds cannot contradict each other, and each kind is a matching of its own
+    joined = {LIMBS[0][0]}
+    for a, b in LIMBS:
+        assert a in joined
+        assert b not in joined
+        joined.add(b)
+    assert joined == set(range(14))
+
+
+@given(
+    st.tuples(st.integers(1, 7), st.integers(1, 7)).flatmap(
+        lambda shape: arrays(np.float64, shape, elements=st.sampled_from([0.0, 0.0, 0.2, 0.5, 0.9, 1.0, 1.3]))
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_limbs_are_matched_for_the_largest_sum(gain):
+    columns = best_pairs(gain)
+    rows = np.flatnonzero(columns >= 0)
+    assert len(set(columns[rows])) == len(rows)
+    assert (gain[rows, columns[rows]] > 0).all()
+    best = gain[linear_sum_assignment(-gain)].sum()
+    assert gain[rows, columns[rows]].sum() == pytest.approx(best)
+
+
+def test_one_strong_false_limb_does_not_break_two_true_ones():
+    # shins side by side; noise joins the left one's knee to the right one's ankle more strongly than its own
+    peaks, counts = np.zeros((14, 2, 3), np.float32), np.zeros(14, np.int64)
+    peaks[9], peaks[10], counts[[9, 10]] = [[10, 10, 1], [13, 10, 1]], [[10, 18, 1], [13, 18, 1]], 2
+    pafs = np.zeros((13, 2, 30, 30), np.float32)
+    shin = LIMBS.index((9, 10))
+    for a, b, strength in ((0, 0, 0.8), (1, 1, 0.8), (0, 1, 0.95)):
+        along = peaks[10, b, :2] - peaks[9, a, :2]
+        for t in np.linspace(0, 1, 60):
+            x, y = np.rint(peaks[9, a, :2] + t * along).astype(int)
+            pafs[shin, :, y, x] = strength * along / np.linalg.norm(along)
+    found = {tuple(row[[9, 10]]) for row in group(peaks, counts, pafs, 0.05)}
+    assert found == {(0, 0), (1, 1)}
+
+
+def test_a_limb_too_long_for_its_person_is_left_to_another():
+    # one ankle is hidden: the other's is the only end there is, twice as far away as a shin is long
+    truth = crowd(2)
+    truth[1] = truth[0] + [45, 0]
+    seen = np.ones((2, 14), bool)
+    seen[1, [9, 10]] = False
+    maps = maps_of(truth, seen)
+    found = associate(maps, DetectionConfig())
+    rows = matched(found, truth)
+    assert (found.confidence[rows[0], [9, 10]] > 0).all()
+    assert (found.confidence[rows[1], [9, 10]] == 0).all()
 
 
 def test_nobody():

@@ -1,5 +1,6 @@
 """Stage II: geometry against ground truth, what comes out of odd input, and refusal of weights that do not fit."""
 
+import itertools
 import json
 
 import numpy as np
@@ -10,16 +11,20 @@ from hypothesis.extra.numpy import arrays
 
 from xnect.errors import WeightsError
 from xnect.geometry import camera_from_fov, project, ray_rotation
-from xnect.skeleton.joints import FLIP_2D, FLIP_3D, JOINTS_2D, JOINTS_3D
-from xnect.stages.lifting import DEFAULT_WEIGHTS, Lifter, load_weights
+from xnect.skeleton.joints import FLIP_2D, FLIP_3D, JOINTS_2D, JOINTS_3D, PELVIS
+from xnect.stages.lifting import DEFAULT_WEIGHTS, Lifter, load_weights, run_network
 from xnect.stages.lifting_frame import (
     INPUTS,
     OUTPUTS,
+    ROOT,
     SIGHT_OF_POINT,
+    finish,
     locate,
     network_inputs,
     place_points,
+    plain_inputs,
     points_of_2d,
+    root_prior,
     to_ray_frame,
 )
 from xnect.structures import Camera, Detections
@@ -157,6 +162,35 @@ def test_missing_joints_leave_no_trace_in_the_inputs():
     first, second = (network_inputs(to_ray_frame(u, confidence), u, encoding) for u in (xy, other))
     np.testing.assert_array_equal(first, second)
     assert first.shape == (1, INPUTS)
+
+
+def test_the_compiled_whole_is_the_sum_of_its_parts():
+    rng = np.random.default_rng(5)
+    xy, confidence = rng.uniform(-0.6, 0.6, (7, 14, 2)), rng.uniform(0, 1, (7, 14)) * (rng.uniform(0, 1, (7, 14)) > 0.3)
+    confidence[6] = 0
+    frame = to_ray_frame(xy, confidence)
+    inputs = network_inputs(frame, xy, None)
+    np.testing.assert_array_equal(plain_inputs(frame), inputs[:, : plain_inputs(frame).shape[1]])
+    raw = rng.normal(0, 1, (7, OUTPUTS)).astype(np.float32)
+    points = place_points(raw, inputs)
+    joints = points[:, :21] - points[:, PELVIS : PELVIS + 1]
+    root = locate(points_of_2d(joints, points[:, 21]), root_prior(raw[:, ROOT], frame), frame)
+    found, place = finish(raw, inputs, frame)
+    np.testing.assert_allclose(found, joints @ frame.rotation.transpose(0, 2, 1), atol=1e-6)
+    np.testing.assert_allclose(place, (root[:, None] @ frame.rotation.transpose(0, 2, 1))[:, 0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("people", [1, 6, 7, 10, 13, 24, 25])
+def test_groups_of_people_give_what_each_alone_does(people):
+    rng = np.random.default_rng(6)
+    sizes = [INPUTS, 32, 32, 32, OUTPUTS]
+    layers = tuple(
+        (rng.normal(0, 0.2, (a, b)).astype(np.float32), rng.normal(0, 0.2, b).astype(np.float32))
+        for a, b in itertools.pairwise(sizes)
+    )
+    inputs = rng.normal(0, 1, (people, INPUTS)).astype(np.float32)
+    alone = np.concatenate([run_network(layers, one[None]) for one in inputs])
+    np.testing.assert_allclose(run_network(layers, inputs), alone, atol=1e-4)
 
 
 # --- the network that ships -----------------------------------------------------------------------------------------
