@@ -24,6 +24,7 @@ from backbone.errors import InputError, WeightsError
 from backbone.labels import Labels
 from backbone.pictures import Picture
 from backbone.preprocess import Preprocessing, normalise, resize_and_crop
+from backbone.quiet import only_python_speaks
 from backbone.registry import create_model
 from backbone.results import Classification, Guess
 from backbone.selecsls import Classifier
@@ -205,6 +206,11 @@ def run(options: ClassifyOptions) -> int:
     Raises:
         BackboneError: The source, the weights or the output cannot be used.
     """
+    with only_python_speaks():
+        return _run(options)
+
+
+def _run(options: ClassifyOptions) -> int:
     if min(options.topk, options.batch, options.every) < 1 or (options.limit is not None and options.limit < 1):
         raise InputError("topk, batch, every and limit must be at least 1")
     source = _Source(options)
@@ -284,6 +290,8 @@ class _Source:
                 return
 
     def _on_fault(self, error: InputError) -> None:
+        if self._files is not None and len(self._files) == 1:  # nothing else to do: the error says it all
+            raise error
         self.faults += 1
         logger.warning("left out: %s", error)
 

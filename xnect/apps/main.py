@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from xnect.apps.options import Parser, dashed, version_line
 from xnect.apps.signals import INTERRUPTED
-from xnect.errors import ConfigError, XnectError
+from xnect.errors import ConfigError, XnectError, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def _guarded(command: Command, argv: list[str]) -> int:
 
 
 def _fail(command: Command, error: BaseException | str, code: int = FAILED) -> int:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(" ".join(str(error).split())) or type(error).__name__
     print(f"xnect {command.name}: {text}", file=sys.stderr)
     _log.debug("traceback", exc_info=True)
     return code
