@@ -21,6 +21,8 @@ from benchmarks.hostile.seeds import TOKEN, Files, Seed, handshake, recording_te
 #: A pickle that is run leaves this file behind, below the folder of its case.
 CANARY = "run-by-pickle"
 _DEEP = 200_000
+#: Zeros in an archive [bytes]; packed a thousand times smaller, which alone gives them away.
+_BOMB = 128 << 20
 
 
 def _archive(entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -171,7 +173,7 @@ def classifiers() -> list[Case]:
     deep = {"__metadata__": {"backbone": "[" * _DEEP}}
     cases.append(Case("classifier", "deep description", {"c.safetensors": _safetensors(deep)}, "c.safetensors", True))
     cases += _big_descriptions()
-    cases.append(Case("classifier", "bomb", {"c.pth": _bomb("archive/data.pkl", 2 << 30)}, "c.pth", True))
+    cases.append(Case("classifier", "bomb", {"c.pth": _bomb("archive/data.pkl", _BOMB)}, "c.pth", True))
     cases.append(
         Case("classifier", "outside", {"c.pth": _archive({"../../evil": b"x", "/etc/evil": b"x"})}, "c.pth", True)
     )
@@ -223,10 +225,10 @@ def int8() -> list[Case]:
         for name in ("model.xml", "card.json"):
             file.writestr(name, parts[name])
         with file.open("model.bin", "w", force_zip64=True) as out:
-            for _ in range(256):
+            for _ in range(_BOMB >> 24):
                 out.write(b"\0" * (1 << 24))
     variants = {
-        "bomb": bomb.getvalue(), "bomb card": _bomb("card.json", 2 << 30), "locked": bytes(locked), "strange method": bytes(strange),
+        "bomb": bomb.getvalue(), "bomb card": _bomb("card.json", _BOMB), "locked": bytes(locked), "strange method": bytes(strange),
         "outside": _archive({**parts, "../../evil": b"x"}), "deep card": _archive({**parts, "card.json": b"[" * _DEEP}),
         "card is a list": _archive({**parts, "card.json": b"[]"}), "no weights": _archive({**parts, "model.bin": b""}),
         "other graph": _archive({**parts, "model.xml": b"<net name='x' version='11'><layers/><edges/></net>"}),
@@ -381,7 +383,7 @@ def labels() -> list[Case]:
             True,
         ),
         Case("labels", "deep", {"l.json": b'{"images":' + b"[" * _DEEP}, "l.json", True),
-        Case("labels", "bomb", {"l.json": coco["l.json"], "pictures.zip": _bomb("1.jpg", 2 << 30)}, "l.json", True),
+        Case("labels", "bomb", {"l.json": coco["l.json"], "pictures.zip": _bomb("1.jpg", _BOMB)}, "l.json", True),
         Case("labels", "no zip", {"l.json": coco["l.json"], "pictures.zip": b"PK" + b"\0" * 90}, "l.json", True),
         Case("labels", "empty picture", {"l.json": coco["l.json"], "1.jpg": b""}, "l.json", True),
     ]
@@ -401,7 +403,7 @@ def labels() -> list[Case]:
         + held.getvalue()
     )
     arrays = {"claims.npy": claim, "objects.npy": objects, "pickle.npy": held.getvalue(), "text.npy": b"hello",
-              "outside.npz": _archive({"../../joints_3d.npy": objects}), "bomb.npz": _bomb("joints_3d.npy", 1 << 30),
+              "outside.npz": _archive({"../../joints_3d.npy": objects}), "bomb.npz": _bomb("joints_3d.npy", _BOMB),
               "claims.npz": _archive({"joints_3d.npy": claim})}  # fmt: skip
     cases += [Case("labels", name, {name: a}, name, True) for name, a in arrays.items()]
     tables = {
