@@ -102,7 +102,9 @@ def int8(path: Path) -> list[Any]:
     found = package.load(path, package.digest(Path(__file__).parents[2] / "assets" / "weights" / "stage1.safetensors"))
     if found is None:  # the program makes it anew
         raise WeightsError("not the package of these weights")
-    maps, encoding = OpenVinoExecutor(found, "fp32", 1)(np.zeros((64, 96, 3), np.uint8))
+    executor = OpenVinoExecutor(found, "fp32", 1)
+    executor.prepare((96, 64))
+    maps, encoding = executor(np.zeros((64, 96, 3), np.uint8))
     return [maps] if encoding is None else [maps, encoding]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xnect.skeleton.joints import JOINTS_2D
-from xnect.structures import U8
+from xnect.structures import U8, Camera, Person
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "assets" / "weights"
@@ -264,22 +264,44 @@ def recording_text(frames: int = 6) -> bytes:
     from xnect.formats.jsonl import JsonlWriter
     from xnect.formats.people import FrameRecord, people_of
     from xnect.geometry import camera_from_fov
-    from xnect.pipeline import MotionCapture
-    from xnect.structures import Detections, Frame
+    from xnect.structures import FrameResult
 
     camera = camera_from_fov((640, 480))
-    capture = MotionCapture.for_joints(PipelineConfig(), camera)
     header = header_of_run("0.1.0", SourceInfo("clip.mp4", (640, 480), 25.0, 0.24), camera, PipelineConfig())
     with tempfile.TemporaryDirectory() as folder:
         writer = JsonlWriter(Path(folder) / "poses.jsonl", header)
-        for k, joints in enumerate(_people(frames + 3).astype(np.float32)):
-            found = Detections(joints[..., :2].copy(), joints[..., 2].copy(), np.full(2, 0.9, np.float32))
-            frame = Frame(k, k / 25, np.zeros((480, 640, 3), np.uint8))
-            result = capture.lift(found, frame, False)
+        for k in range(frames):
+            result = FrameResult(k, k / 25, tuple(_person(who, k, camera) for who in range(2)), {}, camera)
             people = people_of(result, len(header.angles), len(header.bones))
-            writer.write(FrameRecord(frame, result, people))
+            writer.write(FrameRecord(None, result, people))
         writer.close()
         return (Path(folder) / "poses.jsonl").read_bytes()
+
+
+def _person(who: int, frame: int, camera: Camera) -> Person:
+    """Somebody who stands and sways."""
+    from xnect.geometry import project, quaternion_from_matrix
+    from xnect.skeleton.joints import JOINT_3D_OF_2D
+    from xnect.skeleton.kinematics import SKELETON
+
+    angles = SKELETON.observed_rad.mean(1) + 0.05 * np.sin(frame + np.arange(len(SKELETON.angle_names)))
+    root, turn = np.array([who * 1.2 - 0.6 + 0.02 * frame, 0.0, 4.0]), np.diag([1.0, -1.0, -1.0])
+    joints, _ = SKELETON.forward(root[None], turn[None], angles[None], SKELETON.rest_offsets_m)
+    space = joints[0, SKELETON.index_21]
+    pixels = project(space, camera)[JOINT_3D_OF_2D].astype(np.float32)
+    return Person(
+        id=who,
+        joints_2d=pixels,
+        confidence_2d=np.full(14, 0.9, np.float32),
+        joints_3d=space.astype(np.float32),
+        inferred=np.zeros(21, bool),
+        angles=angles.astype(np.float32),
+        root=(root.astype(np.float32), quaternion_from_matrix(turn).astype(np.float32)),
+        box=np.array([*pixels.min(0), *pixels.max(0)], np.float32),
+        score=0.8,
+        state="tracked",
+        offsets=SKELETON.rest_offsets_m.astype(np.float32),
+    )
 
 
 def recordings() -> list[Seed]:

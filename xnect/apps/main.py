@@ -47,7 +47,9 @@ COMMANDS = (
     Command("evaluate", "xnect.apps.evaluate", "judge recordings and networks on your own data"),
     Command("calibrate", "xnect.apps.calibrate", "find the lens of a camera from views of a printed board"),
     Command("train", "xnect.apps.train", "train the networks (stage1, stage2)"),
-    Command("synth", "xnect.training.synthetic.cli", "draw labelled training pictures (preview, write)"),
+    Command(
+        "synth", "xnect.apps.synth", "draw labelled training pictures (preview, write)", "xnect.training.synthetic.cli"
+    ),
     Command("doctor", "xnect.apps.doctor", "check every part and say how to mend what is amiss"),
 )
 

@@ -56,7 +56,9 @@ class OpenVinoExecutor:
 
     def prepare(self, net_px: tuple[int, int]) -> None:
         """Compile for a picture size and run once."""
-        self(np.zeros((net_px[1], net_px[0], 3), np.uint8))
+        found = self(np.full((net_px[1], net_px[0], 3), 128, np.uint8))
+        if not all(np.isfinite(part).all() for part in found if part is not None):
+            raise WeightsError("the converted network gives numbers that are not finite: it is damaged")
 
     def _compiled(self, size_px: tuple[int, int]) -> _Compiled:
         with self._lock:
