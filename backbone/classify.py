@@ -84,7 +84,10 @@ class ImageClassifier:
         """The same for pictures uint8 (B, 3, size, size) that are resized and cropped already."""
         with torch.inference_mode():
             logits = self.model(normalise(crops.to(self.device), self.how))
-            return np.asarray(logits.float().softmax(dim=1).cpu().numpy(), np.float32)
+            found = np.asarray(logits.float().softmax(dim=1).cpu().numpy(), np.float32)
+        if not np.isfinite(found).all():
+            raise WeightsError(f"{self.model.weights_origin} is damaged: its answers are not finite numbers")
+        return found
 
     def __call__(self, images_rgb: Sequence[NDArray[np.uint8]], topk: int = 5) -> list[tuple[Guess, ...]]:
         """The `topk` most probable classes of each picture, best first."""

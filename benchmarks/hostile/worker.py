@@ -24,6 +24,8 @@ MEMORY = 4 << 30
 #: A start with all imports, and the first run of a loader, may take longer on a busy machine [s].
 START_S = 240.0
 LONGEST_LINE = 1000
+#: What Python runs in the worker process.
+WORKER = ["-m", "benchmarks.hostile.worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,15 @@ class Outcome:
     def good(self) -> bool:
         """Whether this is no finding."""
         return self.what in ("refused", "read")
+
+
+def _processor_s(pid: int) -> float:
+    """Processor time that a process has used [s]."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Worker:
@@ -72,14 +83,14 @@ class Worker:
         try:
             process.stdin.write(job.encode() + b"\n")
             process.stdin.flush()
-            answer = self._answer(START_S if first else self._limit_s)
+            answer = self._patiently(process, START_S if first else self._limit_s)
         except BrokenPipeError:
             answer = b""
         seconds = time.monotonic() - start
         if answer is None:
             where = self._where(process)
             self._end()
-            return Outcome("hang", f"no answer within {self._limit_s:g} s{where}", seconds)
+            return Outcome("hang", f"no answer after {seconds:.0f} s{where}", seconds)
         if not answer:
             code = process.wait()
             self._end()
@@ -94,11 +105,20 @@ class Worker:
     def _start(self) -> subprocess.Popen[bytes]:
         self._rest = b""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.hostile.worker"], cwd=ROOT, env=self._environment,
+            [sys.executable, *WORKER], cwd=ROOT, env=self._environment,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._answer(START_S)
         return self._process
+
+    def _patiently(self, process: subprocess.Popen[bytes], limit_s: float) -> bytes | None:
+        """The answer; on a busy machine the limit is one of processor time, and of six times as much on the clock."""
+        start = _processor_s(process.pid)
+        for _ in range(6):
+            answer = self._answer(limit_s)
+            if answer is not None or _processor_s(process.pid) - start >= limit_s:
+                return answer
+        return None
 
     def _answer(self, limit_s: float) -> bytes | None:
         """The next line; b"" at the end of the process, None when it does not come in time."""

@@ -7,9 +7,8 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
-import numpy as np
-
 from xnect.errors import WeightsError
+from xnect.stages.executors.base import try_out
 from xnect.stages.executors.convert import as_model, openvino
 from xnect.stages.executors.package import Package
 from xnect.structures import F32, U8
@@ -56,9 +55,7 @@ class OpenVinoExecutor:
 
     def prepare(self, net_px: tuple[int, int]) -> None:
         """Compile for a picture size and run once."""
-        found = self(np.full((net_px[1], net_px[0], 3), 128, np.uint8))
-        if not all(np.isfinite(part).all() for part in found if part is not None):
-            raise WeightsError("the converted network gives numbers that are not finite: it is damaged")
+        try_out(self, net_px)
 
     def _compiled(self, size_px: tuple[int, int]) -> _Compiled:
         with self._lock:
