@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import tokenize
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ PCK_M = 0.15
 NOWHERE_M = 100.0
 _NAMES = ("joints_3d", "joints", "poses", "positions")
 UNITS = {"m": 1.0, "mm": 1e-3}
+#: What numpy's and Python's readers raise on files that are damaged or claim what is not there (found by trying).
+_UNREADABLE = (
+    ValueError, EOFError, KeyError, TypeError, AttributeError, MemoryError, SyntaxError, tokenize.TokenError, csv.Error,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,16 +122,7 @@ def read_poses(path: str | Path, unit: str = "m") -> F64:
         table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_numpy(path)
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
-    except (
-        ValueError,
-        EOFError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        MemoryError,
-        csv.Error,
-        zipfile.BadZipFile,
-    ) as error:
+    except _UNREADABLE as error:
         raise FormatError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     if table.ndim == 2 and table.shape[1] % 3 == 0:
         table = table.reshape(len(table), -1, 3)
