@@ -1,5 +1,6 @@
 """SelecSLS, a fast convolutional backbone, as a library of its own."""
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ __all__ = [
     "names",
     "save_model",
 ]
+
+# 16384 x 16384: a few bytes can claim more, and take all memory. OpenCV reads this when it is loaded.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
 
 _NEED_TORCH = {
     "create_model": "backbone.registry",

@@ -24,6 +24,7 @@ from backbone.errors import InputError, WeightsError
 from backbone.labels import Labels
 from backbone.pictures import Picture
 from backbone.preprocess import Preprocessing, normalise, resize_and_crop
+from backbone.quiet import only_python_speaks
 from backbone.registry import create_model
 from backbone.results import Classification, Guess
 from backbone.selecsls import Classifier
@@ -83,7 +84,10 @@ class ImageClassifier:
         """The same for pictures uint8 (B, 3, size, size) that are resized and cropped already."""
         with torch.inference_mode():
             logits = self.model(normalise(crops.to(self.device), self.how))
-            return np.asarray(logits.float().softmax(dim=1).cpu().numpy(), np.float32)
+            found = np.asarray(logits.float().softmax(dim=1).cpu().numpy(), np.float32)
+        if not np.isfinite(found).all():
+            raise WeightsError(f"{self.model.weights_origin} is damaged: its answers are not finite numbers")
+        return found
 
     def __call__(self, images_rgb: Sequence[NDArray[np.uint8]], topk: int = 5) -> list[tuple[Guess, ...]]:
         """The `topk` most probable classes of each picture, best first."""
@@ -205,6 +209,11 @@ def run(options: ClassifyOptions) -> int:
     Raises:
         BackboneError: The source, the weights or the output cannot be used.
     """
+    with only_python_speaks():
+        return _run(options)
+
+
+def _run(options: ClassifyOptions) -> int:
     if min(options.topk, options.batch, options.every) < 1 or (options.limit is not None and options.limit < 1):
         raise InputError("topk, batch, every and limit must be at least 1")
     source = _Source(options)
@@ -284,6 +293,8 @@ class _Source:
                 return
 
     def _on_fault(self, error: InputError) -> None:
+        if self._files is not None and len(self._files) == 1:  # nothing else to do: the error says it all
+            raise error
         self.faults += 1
         logger.warning("left out: %s", error)
 

@@ -193,6 +193,14 @@ def load_state(model: SelecSLS, state: StateDict, origin: str) -> None:
         if given != model.num_classes:
             logger.warning("%s is for %d classes: the last layer of %d stays random", origin, given, model.num_classes)
             state = {**state, "fc.weight": wanted["fc.weight"], "fc.bias": wanted["fc.bias"]}
+    _refuse_misfit(model, state, origin)
+    model.load_state_dict({key: state[key] if key in state else torch.zeros_like(wanted[key]) for key in wanted})
+    model.weights_origin = origin
+
+
+def _refuse_misfit(model: SelecSLS, state: Mapping[str, Tensor], origin: str) -> None:
+    """Compare names and shapes; raises WeightsError that tells what is missing, other or unknown."""
+    wanted = model.state_dict()
     known = _shapes(model.spec, norm_free(model))
     missing = [key for key in wanted if key not in state and not _counter(key)]
     other = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
@@ -206,8 +214,6 @@ def load_state(model: SelecSLS, state: StateDict, origin: str) -> None:
         ]
         hint = f"; it fits {fits.name}" if fits is not None and fits.name != model.spec.name else ""
         raise WeightsError(f"{origin} does not fit {model.spec.name}: tensors {', '.join(parts)}{hint}")
-    model.load_state_dict({key: state[key] if key in state else torch.zeros_like(wanted[key]) for key in wanted})
-    model.weights_origin = origin
 
 
 def load_model(path: str | Path) -> tuple[Classifier, ModelInfo]:
@@ -224,7 +230,11 @@ def load_model(path: str | Path) -> tuple[Classifier, ModelInfo]:
         if spec is None or "fc.weight" not in state:
             raise WeightsError(f"{path} holds no SelecSLS classifier: known are {', '.join(specs.SPECS)}")
         info = ModelInfo(spec, int(state["fc.weight"].shape[0]))
-    model = _blank(info.spec, info.num_classes, info.folded).to_empty(device="cpu")
+    model = _blank(info.spec, info.num_classes, info.folded)
+    if "fc.weight" in state and state["fc.weight"].shape[0] != info.num_classes:
+        raise WeightsError(f"{path} says {info.num_classes} classes, its last layer has {state['fc.weight'].shape[0]}")
+    _refuse_misfit(model, state, str(path))  # before memory is taken for what the file only claims
+    model = model.to_empty(device="cpu")
     load_state(model, state, str(path))
     return model, info
 

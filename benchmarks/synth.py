@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 
 from xnect.training.synthetic.effects import develop
-from xnect.training.synthetic.sampling import KINDS, SceneSampler
+from xnect.training.synthetic.sampling import SceneSampler
 from xnect.training.synthetic.scene import Studio, drawing_of
 from xnect.training.synthetic.shards import pack
+from xnect.training.synthetic.splits import KINDS
 
 
 def timed(sampler: SceneSampler, seeds: range, kind: str | None, people: int | None, scale: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from xnect import MotionCapture, open_source, load
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["MotionCapture", "__version__", "load", "open_source"]
+
+# 16384 x 16384: a few bytes can claim more, and take all memory. OpenCV reads this when it is loaded.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
 
 _HOMES = {"MotionCapture": "xnect.pipeline", "open_source": "xnect.capture", "load": "xnect.formats.recording"}
 

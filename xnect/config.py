@@ -1,14 +1,13 @@
-"""Settings of every stage: frozen, with defaults, checked where they are made, read from and written to TOML."""
+"""Settings of every stage: frozen, with defaults, checked where they are made, as nested dicts and back."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
+import math
 import types
 import typing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from xnect.addresses import parse_address
@@ -16,6 +15,8 @@ from xnect.errors import ConfigError
 
 FORMAT_NAMES = ("jsonl", "overlay", "openpose", "coco", "csv", "npz", "parquet", "bvh", "c3d", "trc", "glb", "scene")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+#: More people than a recording's frame may hold cannot be asked for.
+MOST_PEOPLE = 1000
 
 
 def _check(ok: bool, what: str) -> None:
@@ -64,7 +65,7 @@ class NetworkConfig:
             device in ("auto", "cpu", "cuda") or (device.startswith("cuda:") and device[5:].isdigit()),
             f"unknown device {device!r}: auto, cpu, cuda or cuda:N",
         )
-        _check(self.threads >= 0, "threads must be 0 (all) or more")
+        _check(0 <= self.threads <= 1024, f"threads {self.threads}: 0 (all) to 1024 expected")
         _check(
             self.detector is None or self.weights is None, "weights are those of our own network: leave out detector"
         )
@@ -95,8 +96,11 @@ class DetectionConfig:
 
     def __post_init__(self) -> None:
         _check(0 < self.peak_threshold < 1, "peak_threshold must lie between 0 and 1")
-        _check(self.max_people >= 1, "max_people must be 1 or more")
-        _check(self.max_peaks >= 1, "max_peaks must be 1 or more")
+        _check(0 <= self.limb_threshold <= 1, "limb_threshold must lie between 0 and 1")
+        _check(0 <= self.min_joints <= 14, f"min_joints {self.min_joints}: 0 to 14 expected")
+        _check(0 <= self.min_score <= 1, "min_score must lie between 0 and 1")
+        _check(1 <= self.max_people <= MOST_PEOPLE, f"max_people {self.max_people}: 1 to {MOST_PEOPLE} expected")
+        _check(1 <= self.max_peaks <= 10_000, f"max_peaks {self.max_peaks}: 1 to 10000 expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         _check(0 <= self.keep_s <= 3600, f"keep_s {self.keep_s}: 0 to 3600 seconds expected")
-        _check(self.confirm_frames >= 1, "confirm_frames must be 1 or more")
+        _check(1 <= self.confirm_frames <= 10_000, f"confirm_frames {self.confirm_frames}: 1 to 10000 expected")
         _check(0 < self.max_cost <= 1, f"max_cost {self.max_cost}: above 0, at most 1 expected")
         _check(0 < self.duplicate_similarity <= 1, f"duplicate_similarity {self.duplicate_similarity}: 0 to 1 expected")
 
@@ -169,10 +173,9 @@ class FilterConfig:
     derivative_cutoff: float = 1.5
 
     def __post_init__(self) -> None:
-        _check(
-            min(self.min_cutoff_2d, self.min_cutoff_3d, self.derivative_cutoff) > 0, "filter cut-offs must be positive"
-        )
-        _check(min(self.beta_2d, self.beta_3d) >= 0, "filter betas must be 0 or more")
+        cutoffs = (self.min_cutoff_2d, self.min_cutoff_3d, self.derivative_cutoff)
+        _check(all(0 < value <= 1e6 for value in cutoffs), "filter cut-offs must be positive, at most 1000000 Hz")
+        _check(all(0 <= beta <= 1e6 for beta in (self.beta_2d, self.beta_3d)), "filter betas: 0 to 1000000 expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +247,11 @@ class SourceConfig:
         _check(
             self.camera_fps is None or 0 < self.camera_fps <= 1000, f"camera fps {self.camera_fps}: 0 to 1000 expected"
         )
-        _check(self.start_s is None or self.start_s >= 0, f"start {self.start_s} s: 0 or more expected")
+        _check(self.start_s is None or 0 <= self.start_s <= 1e9, f"start {self.start_s} s: 0 to 1e9 expected")
+        _check(
+            self.end_s is None or math.isfinite(self.end_s),
+            f"end {self.end_s} s: a finite number expected",
+        )
         _check(
             self.end_s is None or self.end_s > (self.start_s or 0.0),
             f"end {self.end_s} s must come after start {self.start_s or 0.0} s",
@@ -390,19 +397,19 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple) or len(value) != len(parts):
             raise ConfigError(f"{where} must be a list of {len(parts)}")
         return tuple(_convert(p, v, where) for p, v in zip(parts, value, strict=True))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    return _plain(kind, value, where)
+
+
+def _plain(kind: Any, value: Any, where: str) -> Any:
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not abs(value) < 1e300:  # neither NaN nor infinity nor a whole number that no float can hold
+            raise ConfigError(f"{where} must be a finite number")
         return float(value)
-    if type(value) is not kind:
-        raise ConfigError(f"{where} must be {kind.__name__}, got {value!r}")
+    if type(value) is not kind or (kind is int and not abs(value) < 2**63):
+        raise ConfigError(f"{where} must be {kind.__name__}, got {_short(value)}")
     return value
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """A TOML file as nested dicts; raises ConfigError."""
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

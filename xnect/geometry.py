@@ -51,6 +51,10 @@ def project(points_m: np.ndarray, camera: Camera) -> np.ndarray:
     return np.stack([xy[..., 0] * m[0, 0] + m[0, 2], xy[..., 1] * m[1, 1] + m[1, 2]], -1)
 
 
+#: No lens sees as far from its axis as this (89.9 degrees).
+_FARTHEST = 1e3
+
+
 def unproject(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     """Pixels (..., 2) -> undistorted picture-plane coordinates (..., 2), x/z and y/z."""
     m = camera.matrix_px
@@ -59,13 +63,15 @@ def unproject(pixels: np.ndarray, camera: Camera) -> np.ndarray:
         return xy0
     k1, k2, p1, p2, k3 = camera.distortion
     xy = xy0.copy()
-    for _ in range(8):  # the fixed point iteration of OpenCV's undistortPoints
-        x, y = xy[..., 0], xy[..., 1]
-        r2 = x * x + y * y
-        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-        tangential = np.stack([2 * p1 * x * y + p2 * (r2 + 2 * x * x), p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], -1)
-        xy = (xy0 - tangential) / radial[..., None]
-    return xy
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for _ in range(8):  # the fixed point iteration of OpenCV's undistortPoints
+            x, y = xy[..., 0], xy[..., 1]
+            r2 = x * x + y * y
+            radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+            tangential = np.stack([2 * p1 * x * y + p2 * (r2 + 2 * x * x), p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], -1)
+            xy = (xy0 - tangential) / radial[..., None]
+    # Where the coefficients say nothing (they hold within the picture they were measured on) it runs away.
+    return np.where((np.abs(xy) < _FARTHEST).all(-1, keepdims=True), xy, xy0)
 
 
 def ray_rotation(xy: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import sys
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from backbone.classify import ClassifyOptions, open_classifier
 from backbone.cli import main
 from backbone.errors import InputError, WeightsError
 from backbone.preprocess import Preprocessing, prepare
+from backbone.quiet import only_python_speaks
 from backbone.results import Classification, Guess, draw
 from backbone.validate import class_of_folders, validate
 from tests.backbone.conftest import KINDS
@@ -122,9 +125,27 @@ def test_faults_are_one_line_and_exit_code_1(words, message, pictures, weights_f
     assert message in last
 
 
-def test_nothing_readable_is_exit_code_1(pictures, weights_file, capsys):
-    assert main(["classify", str(pictures / "b.jpg"), "--weights", str(weights_file)]) == 1
-    assert "1 of 1 pictures could not be read" in capsys.readouterr().err
+def test_one_bad_picture_is_one_line_and_exit_code_1(pictures, weights_file, tmp_path, capfd):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes((pictures / "a.png").read_bytes()[:60])  # libpng itself would write to the terminal
+    assert main(["classify", str(bad), "--weights", str(weights_file)]) == 1
+    told = capfd.readouterr().err.splitlines()
+    assert told == [f"error: {bad} is no readable picture"]
+
+
+def test_several_bad_pictures_are_a_line_each(weights_file, tmp_path, capfd):
+    for name in "ab":
+        (tmp_path / f"{name}.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    assert main(["classify", str(tmp_path), "--weights", str(weights_file)]) == 1
+    assert capfd.readouterr().err.splitlines()[-1] == "2 of 2 pictures could not be read"
+
+
+def test_c_libraries_are_kept_quiet_and_python_is_not(capfd):
+    with only_python_speaks():
+        os.write(2, b"libpng error: x\n")
+        sys.stderr.write("ours\n")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "ours\nafter\n"
 
 
 @pytest.mark.parametrize("command", ["classify", "summary", "validate", "train", "prune", "export"])

@@ -75,3 +75,15 @@ def test_quaternions_round_trip():
     quaternions = geometry.quaternion_from_matrix(matrices)
     assert (quaternions[:, 0] >= 0).all()
     np.testing.assert_allclose(geometry.matrix_from_quaternion(quaternions), matrices, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "distortion", [[-3.0, 0, 0, 0, 0], [0, 0, 0.4, 0.3, 0], [50.0, -900.0, 0, 0, 1e4], [-0.9, 0.2, 0, 0, -0.4]]
+)
+def test_unprojecting_is_finite_where_a_lens_model_runs_away(distortion):
+    from xnect.geometry import unproject
+    from xnect.structures import Camera
+
+    camera = Camera(np.array([[200.0, 0, 640], [0, 200.0, 360], [0, 0, 1]]), (1280, 720), np.array(distortion, float))
+    pixels = np.stack(np.meshgrid(np.linspace(-500, 1800, 60), np.linspace(-500, 1200, 40)), -1)
+    assert np.isfinite(unproject(pixels, camera)).all()

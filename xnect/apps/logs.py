@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from xnect.errors import OutputError
+from xnect.errors import OutputError, one_line
 
 _BYTES, _FILES = 2_000_000, 5
 
@@ -30,6 +30,8 @@ class _Line(logging.Formatter):
         if not self._traceback:
             record = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
         text = super().format(record)
+        if "\n" not in text or not (self._traceback and record.exc_info):
+            text = one_line(text)  # names of files and what strangers send may hold anything
         if self._short and record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {text}"
         return text

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from xnect.apps.options import Parser, dashed, version_line
 from xnect.apps.signals import INTERRUPTED
-from xnect.errors import ConfigError, XnectError
+from xnect.errors import ConfigError, XnectError, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,9 @@ COMMANDS = (
     Command("evaluate", "xnect.apps.evaluate", "judge recordings and networks on your own data"),
     Command("calibrate", "xnect.apps.calibrate", "find the lens of a camera from views of a printed board"),
     Command("train", "xnect.apps.train", "train the networks (stage1, stage2)"),
-    Command("synth", "xnect.training.synthetic.cli", "draw labelled training pictures (preview, write)"),
+    Command(
+        "synth", "xnect.apps.synth", "draw labelled training pictures (preview, write)", "xnect.training.synthetic.cli"
+    ),
     Command("doctor", "xnect.apps.doctor", "check every part and say how to mend what is amiss"),
 )
 
@@ -118,7 +120,7 @@ def _guarded(command: Command, argv: list[str]) -> int:
 
 
 def _fail(command: Command, error: BaseException | str, code: int = FAILED) -> int:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(" ".join(str(error).split())) or type(error).__name__
     print(f"xnect {command.name}: {text}", file=sys.stderr)
     _log.debug("traceback", exc_info=True)
     return code

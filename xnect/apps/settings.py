@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from xnect.apps.options import BY_NAME, OPTIONS
-from xnect.config import PipelineConfig, RunConfig, from_dict, read_toml
+from xnect.config import PipelineConfig, RunConfig, from_dict
 from xnect.errors import ConfigError
+from xnect.untrusted import read_toml
 
 #: Environment variable -> option. XNECT_WEIGHTS is named here so that --print-config shows it.
 ENVIRONMENT = {
@@ -140,6 +141,8 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
         here = out
         for table in tables:
             here = here.setdefault(table, {})
+            if not isinstance(here, dict):
+                raise ConfigError(f"{table} must be a table, got {str(here)[:60]!r}")
         here[last] = value
     return out
 

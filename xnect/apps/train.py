@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from xnect.apps.options import Parser, dashed
 from xnect.errors import ConfigError
 
 STAGES = {
@@ -24,5 +25,6 @@ def main(argv: Sequence[str]) -> int:
         return 0 if argv else 2
     if argv[0] not in STAGES:
         raise ConfigError(f"unknown stage {argv[0]!r}: {', '.join(STAGES)}")
-    module = importlib.import_module(STAGES[argv[0]][0])
-    return int(module.main(list(argv[1:])) or 0)
+    name, words = STAGES[argv[0]][0], dashed(argv[1:])
+    importlib.import_module(f"{name}_options").parse(words, Parser)  # what can be refused is, before torch is imported
+    return int(importlib.import_module(name).main(words) or 0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 
 from xnect.capture.source import ReadOptions
-from xnect.config import CameraConfig, read_toml
+from xnect.config import CameraConfig
 from xnect.errors import CalibrationError, ConfigError
 from xnect.geometry import camera_from_fov, scaled
 from xnect.structures import F64, Camera
+from xnect.untrusted import parse_json, read_toml
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,13 @@ _DISTORTION_KEYS = (
 )
 _SIZE_KEYS = (("width", "height"), ("image_width", "image_height"), ("image_Width", "image_Height"))
 _ASPECT_TOLERANCE = 0.02
+#: A calibration larger than this [bytes], or with lists deeper than this, is something else (and OpenCV's parser, which
+#: calls itself for each level, would take the program down).
+_MOST_BYTES, _MOST_DEPTH = 4 << 20, 64
+_XML_TAG = re.compile(r"<(/?)[A-Za-z_][^<>]*?(/?)>")
+_BLOCK_DEPTH = re.compile(rf"^(?: {{{4 * _MOST_DEPTH},}}[^\s\d.,+-]|\s*(?:[-?:] +){{{_MOST_DEPTH},}})", re.MULTILINE)
+#: Focal length [px] and distortion coefficients beyond these are no lens's.
+_FOCAL_PX, _MOST_DISTORTION = (1.0, 1e7), 1e6
 
 
 def camera_for(options: ReadOptions, native_px: tuple[int, int], name: str) -> Camera:
@@ -156,6 +164,8 @@ def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CalibrationError(f"no such calibration file: {path}")
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise CalibrationError(f"{path} is larger than {_MOST_BYTES >> 20} MB: no calibration")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"cannot read calibration {path}: {error}") from error
@@ -163,10 +173,10 @@ def _load(path: Path) -> dict[str, Any]:
         if path.suffix.lower() == ".toml":
             data: Any = read_toml(path)
         elif text.lstrip().startswith("{"):
-            data = json.loads(text)
+            data = parse_json(text)
         else:
             data = _read_opencv(text)
-    except (ConfigError, ValueError, RecursionError, cv2.error) as error:
+    except (ConfigError, ValueError, cv2.error) as error:
         detail = str(error).splitlines()[0] if not isinstance(error, cv2.error) else "not YAML, XML or JSON as OpenCV's"
         raise CalibrationError(f"cannot read calibration {path}: {detail}") from error
     if not isinstance(data, dict):
@@ -174,7 +184,20 @@ def _load(path: Path) -> dict[str, Any]:
     return data
 
 
+def _too_deep(text: str) -> bool:
+    """Whether lists, tables or tags lie within one another further than any calibration needs."""
+    signs = np.frombuffer(text.encode("utf-8"), np.uint8)
+    steps = np.isin(signs, np.frombuffer(b"[{", np.uint8)).astype(np.int64) - np.isin(
+        signs, np.frombuffer(b"]}", np.uint8)
+    )
+    tags = np.array([0 if end else -1 if start else 1 for start, end in _XML_TAG.findall(text)], np.int64)
+    deepest = max(int(np.cumsum(s).max(initial=0)) for s in (steps, tags))
+    return deepest > _MOST_DEPTH or _BLOCK_DEPTH.search(text) is not None
+
+
 def _read_opencv(text: str) -> Any:
+    if _too_deep(text):
+        raise ValueError("nested too deeply")
     if not text.lstrip().startswith(("%YAML", "<")):
         text = "%YAML:1.0\n---\n" + text  # the line that OpenCV insists on and ROS leaves out
     storage = cv2.FileStorage()  # not the constructor that reads: it hides the reason behind a SystemError
@@ -237,7 +260,7 @@ def _array(value: Any, what: str, label: str) -> F64:
         value = value.get("data")
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CalibrationError(f"{label}: {what} is not a list of numbers") from error
     if not np.isfinite(array).all():
         raise CalibrationError(f"{label}: {what} has numbers that are not finite")
@@ -251,8 +274,9 @@ def _camera(data: Mapping[str, Any], label: str) -> Camera:
     matrix = matrix.reshape(3, 3)
     if abs(matrix[2, 2] - 1) > 1e-6 or np.abs(matrix[[1, 2, 2], [0, 0, 1]]).max() > 1e-9:
         raise CalibrationError(f"{label}: not a camera matrix (fx 0 cx / 0 fy cy / 0 0 1 expected)")
-    if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
-        raise CalibrationError(f"{label}: the focal lengths must be positive")
+    if not (_FOCAL_PX[0] <= min(matrix[0, 0], matrix[1, 1]) <= max(matrix[0, 0], matrix[1, 1]) <= _FOCAL_PX[1]):
+        low, high = _FOCAL_PX
+        raise CalibrationError(f"{label}: the focal lengths must be positive numbers of pixels, {low:g} to {high:g}")
     matrix = matrix.copy()
     matrix[0, 1] = 0.0  # skew: none in any camera built today, and our model has none
     camera = Camera(matrix, _size(data, label), _distortion(data, label))
@@ -269,6 +293,10 @@ def _distortion(data: Mapping[str, Any], label: str) -> F64:
     given = np.zeros(0) if value is None else _array(value, "the distortion", label).reshape(-1)
     if given[5:].any():
         raise CalibrationError(f"{label}: the distortion has {given.size} coefficients; five are supported")
+    if np.abs(given).max(initial=0.0) > _MOST_DISTORTION:
+        raise CalibrationError(
+            f"{label}: the distortion coefficients are beyond {_MOST_DISTORTION:g}, as no lens has them"
+        )
     out = np.zeros(5)
     out[: min(given.size, 5)] = given[:5]
     return out

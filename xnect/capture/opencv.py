@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 
 _NOISE = re.compile(
     rb"^(\[ ?(ERROR|WARN|INFO|DEBUG) ?:|Corrupt JPEG|Premature end of JPEG|lib(png|jpeg|tiff|webp)|Invalid SOS|"
+    rb"Warning: (unknown JFIF|thumbnail)|Unknown Adobe|Inconsistent progression|Caution: quant|Invalid component ID|"
     rb"Unsupported marker|Bogus |JPEG |OpenCV\(|> |'|must be|\s*$|TIFF|\[swscaler|\[mjpeg)",
     re.IGNORECASE,
 )

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
@@ -62,6 +62,10 @@ def open_container(path: str, **options: Any) -> av.container.InputContainer:
     if not container.streams.video or container.format.name == "tty":
         container.close()
         raise SourceError(f"{path} has no video in it")
+    # PyAV has no decoder then, and its stubs do not know it.
+    if cast("av.VideoCodecContext | None", container.streams.video[0].codec_context) is None:
+        container.close()
+        raise SourceError(f"{path}: its video is in a form that cannot be decoded")
     return container
 
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import cv2
 import numpy as np
 
+from xnect.capture.opencv import quiet
 from xnect.errors import FormatError, XnectError
 from xnect.skeleton.joints import COCO_13, OKS_SIGMAS_13
 from xnect.skeleton.layouts import COCO_13_OF_17
 from xnect.structures import U8, Detections
+from xnect.untrusted import open_zip, parse_json, read_member
 
 #: COCO's own limit of people a picture.
 MOST_PEOPLE = 20
+#: Largest picture in an archive [bytes].
+_MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ class CocoSet:
             FormatError: The labels are not such JSON, or the pictures are not there.
         """
         try:
-            self.truth: dict[str, Any] = json.loads(Path(labels).read_text(encoding="utf-8"))
-            images, people = self.truth["images"], self.truth["annotations"]
+            self.truth: dict[str, Any] = parse_json(Path(labels).read_bytes())
+            images, people = list(self.truth["images"]), list(self.truth["annotations"])
         except OSError as error:
             raise FormatError(f"cannot read {labels}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError) as error:
@@ -82,7 +84,7 @@ class CocoSet:
             raise FormatError(f"no pictures at {pictures}: a folder or a zip expected")
         images = images[:limit]
         try:
-            kept = {i["id"] for i in images}
+            kept = {i["id"] for i in images if _inside(i["file_name"])}
             people = [_with_13_joints(a) for a in people if a["image_id"] in kept]
         except (KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"{labels}: an entry lacks {error}") from error
@@ -96,17 +98,46 @@ class CocoSet:
     def __iter__(self) -> Iterator[tuple[int, U8]]:
         """Number and BGR pixels of each picture; raises FormatError where one is missing or damaged."""
         with contextlib.ExitStack() as stack:
-            shard = None if self._pictures.is_dir() else stack.enter_context(zipfile.ZipFile(self._pictures))
+            try:
+                shard = None if self._pictures.is_dir() else stack.enter_context(open_zip(self._pictures))
+            except (OSError, ValueError) as error:
+                raise FormatError(f"cannot read {self._pictures}: {error}") from error
             for image in self.truth["images"]:
                 name = image["file_name"]
                 try:
-                    data = (self._pictures / name).read_bytes() if shard is None else shard.read(name)
+                    data = (
+                        (self._pictures / name).read_bytes() if shard is None else read_member(shard, name, _MOST_BYTES)
+                    )
                 except (OSError, KeyError) as error:
                     raise FormatError(f"{self._pictures} has no picture {name}") from error
-                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-                if pixels is None:
-                    raise FormatError(f"{name} cannot be decoded")
-                yield int(image["id"]), pixels.astype(np.uint8, copy=False)
+                except ValueError as error:
+                    raise FormatError(f"{self._pictures}: {error}") from error
+                yield int(image["id"]), _decoded(data, name)
+
+
+def _decoded(data: bytes, name: str) -> U8:
+    try:
+        with quiet():
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # no bytes at all, or a header that lies
+        pixels = None
+    if pixels is None:
+        raise FormatError(f"{name} cannot be decoded")
+    return pixels.astype(np.uint8, copy=False)
+
+
+def _inside(name: Any) -> bool:
+    """True; raises FormatError where a picture's name is none, or leads out of the folder of the pictures."""
+    if (
+        not isinstance(name, str)
+        or not name
+        or PurePosixPath(name).is_absolute()
+        or PureWindowsPath(name).is_absolute()
+    ):
+        raise FormatError(f"file_name {str(name)[:80]!r} is not the name of a picture")
+    if ".." in name.replace("\\", "/").split("/") or "\0" in name:
+        raise FormatError(f"file_name {name[:80]!r} leads out of the folder of the pictures")
+    return True
 
 
 def _with_13_joints(annotation: dict[str, Any]) -> dict[str, Any]:

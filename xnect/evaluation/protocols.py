@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from xnect.evaluation.tracks import judge_tracks, read_boxes
 from xnect.formats.recording import Recording, load
 from xnect.skeleton.joints import JOINTS_3D
 from xnect.structures import U8, Detections
+from xnect.untrusted import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def coco(options: Namespace) -> Report:
 
 def _results(path: str, pictures: CocoSet) -> list[dict[str, Any]]:
     try:
-        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+        rows = parse_json(Path(path).read_bytes())
         there = {image["id"] for image in pictures.truth["images"]}
         kept = [row for row in rows if row["image_id"] in there]
         good = all(len(row["keypoints"]) == 39 and isinstance(row["score"], int | float) for row in kept)

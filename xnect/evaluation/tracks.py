@@ -62,7 +62,7 @@ def read_boxes(path: str | Path, truth: bool = False) -> Boxes:
         raise FormatError(f"{path} is not MOTChallenge text: {' '.join(str(error).split())}") from error
     if not rows.size:
         rows = np.zeros((0, 6))
-    if rows.shape[1] < 6 or not np.isfinite(rows[:, :6]).all() or (rows[:, 0] < 1).any():
+    if rows.shape[1] < 6 or not (np.abs(rows[:, :6]) < 1e9).all() or (rows[:, 0] < 1).any():
         raise FormatError(f"{path}: frame (from 1), id, left, top, width, height expected in every row")
     if truth and rows.shape[1] > 6:
         rows = rows[rows[:, 6] != 0]

@@ -89,7 +89,7 @@ class RecordingHeader:
     drop_inferred: bool = False
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.fps) and 0 < self.fps <= 10_000):
+        if not 1e-6 <= self.fps <= 10_000:
             raise FormatError(f"rate {self.fps} frames/s: expected more than 0, at most 10000")
         if len(self.bones) != len(self.bone_parents):
             raise FormatError(f"{len(self.bones)} bones but {len(self.bone_parents)} parents")
@@ -159,8 +159,8 @@ def camera_from_json(data: Any) -> Camera:
     if not _is_numbers(matrix, 3, 3) or not _is_numbers(distortion, 5) or type(estimated) is not bool:
         raise FormatError("camera: expected matrix_px (3x3 numbers), distortion (5 numbers), estimated (true or false)")
     intrinsics = np.array(matrix, np.float64)
-    if intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0:
-        raise FormatError("camera: focal lengths must be positive")
+    if intrinsics[0, 0] < 1e-3 or intrinsics[1, 1] < 1e-3:
+        raise FormatError("camera: focal lengths must be positive, 0.001 px at least")
     return Camera(intrinsics, (size[0], size[1]), np.array(distortion, np.float64), estimated)
 
 

@@ -88,7 +88,9 @@ class _Table:
             if line.startswith("#"):
                 key, _, value = line[1:].partition(":")
                 if key.strip() == "fps":
-                    self._fps = _number(value, f"{self._path.name}: fps") or None
+                    self._fps = _number(value, f"{self._path.name}: fps")
+                    if self._fps is not None and not 1e-3 <= self._fps <= 1000:
+                        raise FormatError(f"{self._path.name}: fps {self._fps:g}: 0.001 to 1000 expected")
                 line = "\n"
             yield line
 

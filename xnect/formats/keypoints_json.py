@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from xnect.errors import FormatError
 from xnect.formats.keypoints import MAX_FRAME, Keypoints
 from xnect.skeleton.layouts import LAYOUTS, detections_from
 from xnect.structures import F64, I64, Detections
+from xnect.untrusted import parse_json
 
 _NUMBER = re.compile(r"(\d+)(?!.*\d)")
 #: OpenPose can write shares of the picture; so small a span of all joints means that [px].
@@ -27,13 +27,11 @@ def load_text(path: Path) -> Any:
     try:
         if path.exists() and (not path.is_file() or path.stat().st_size > _MAX_BYTES):
             raise FormatError(f"{path.name} is no file, or larger than {_MAX_BYTES >> 30} GB")
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise FormatError(f"cannot read {path.name}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise FormatError(f"{path.name} is not text in UTF-8") from error
-    except RecursionError:
-        raise FormatError(f"{path.name}: lists nested too deeply") from None
     except ValueError as error:
         raise FormatError(f"{path.name} is not JSON: {' '.join(str(error).split())[:80]}") from None
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xnect.config import PipelineConfig, from_dict, read_toml, to_dict
+from xnect.config import PipelineConfig, from_dict, to_dict
 from xnect.errors import ConfigError, OutputError
+from xnect.untrusted import read_toml
 
 
 @dataclass(frozen=True)

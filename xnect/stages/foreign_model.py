@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from xnect.config import NetworkConfig
 from xnect.errors import WeightsError
 from xnect.geometry import fitted_size, network_size
 from xnect.structures import F32, U8
+from xnect.untrusted import parse_json
 
 #: Picture side for the trial run of a network that takes any size [px].
 _TRIAL_PX = 256
@@ -51,8 +51,8 @@ def read_recipe(model: Path, usual: Recipe) -> Recipe:
     if not path.is_file():
         return usual
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        given = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{path.name} beside the network is not readable JSON") from error
     if not isinstance(given, dict) or set(given) - set(Recipe.__slots__):
         raise WeightsError(f"{path.name}: an object with some of {', '.join(Recipe.__slots__)} expected")

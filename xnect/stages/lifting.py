@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import math
 import os
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from xnect.stages.lifting_frame import (
     to_ray_frame,
 )
 from xnect.structures import F32, Bool, Camera, Detections, Poses
+from xnect.untrusted import parse_json
 
 #: So many people are multiplied by the weights at once: with more, up to ``_FEW``, BLAS takes another and slower way
 #: than two or three such groups need (OpenBLAS has kernels for products of up to a million).
@@ -80,7 +80,7 @@ def load_weights(path: str | os.PathLike[str]) -> LiftingWeights:
         )
     try:
         tensors = load(data)
-    except SafetensorError as error:
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:  # numpy refuses some shapes and types by itself
         raise WeightsError(f"weights {file} are no safetensors file: {error}") from error
     sizes = [INPUTS, *[card["width"]] * (2 * card["blocks"] + 1), OUTPUTS]
     layers = []
@@ -98,7 +98,7 @@ def load_weights(path: str | os.PathLike[str]) -> LiftingWeights:
 
 def _read_card(path: Path) -> dict[str, Any]:
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = parse_json(path.read_bytes())
     except OSError as error:
         raise WeightsError(f"cannot read {path}, which must lie beside the weights: {error.strerror}") from error
     except ValueError as error:
@@ -118,8 +118,10 @@ def _read_card(path: Path) -> dict[str, Any]:
         if card.get(key) != value:
             raise WeightsError(f"{path}: {key} is {card.get(key)!r}, expected {value!r}")
     for key, kind in (("width", int), ("blocks", int), ("encoding", bool), ("sha256", str)):
-        if not isinstance(card.get(key), kind):
+        if type(card.get(key)) is not kind:
             raise WeightsError(f"{path}: {key} is {card.get(key)!r}, expected {kind.__name__}")
+    if not (1 <= card["width"] <= 65536 and 0 <= card["blocks"] <= 64):
+        raise WeightsError(f"{path}: no network has {card['blocks']} blocks of width {card['width']}")
     return card
 
 

@@ -20,6 +20,7 @@ from xnect.config import NetworkConfig
 from xnect.errors import WeightsError
 from xnect.skeleton.joints import MAPS
 from xnect.stages.executors.base import FIELDS, HEATMAPS, MEAN, STD, PictureNetwork
+from xnect.untrusted import parse_json
 
 _ENCODING = 3 * len(MAPS.encoding_joints)
 
@@ -167,7 +168,7 @@ def load_stage1(path: Path) -> Stage1:
     card = path.with_suffix(".json")
     try:
         data = path.read_bytes()
-        facts = json.loads(card.read_text(encoding="utf-8"))
+        facts = parse_json(card.read_bytes())
         spec = NetworkSpec(**facts["network"])
         digest = facts.get("sha256")
     except OSError as error:
@@ -178,8 +179,9 @@ def load_stage1(path: Path) -> Stage1:
         raise WeightsError(f"{path} is damaged or was changed: its checksum is not the one in {card.name}")
     try:
         state = load(data)
-        net = Stage1(spec)
-    except (SafetensorError, ValueError, backbone.BackboneError) as error:
+        with torch.device("meta"):  # names and shapes only: a card may ask for a network that no memory holds
+            net = Stage1(spec)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, backbone.BackboneError) as error:
         raise WeightsError(f"{path} is not a readable safetensors file of a Stage I network: {error}") from error
     wanted = net.state_dict()
     for key, value in wanted.items():
@@ -187,6 +189,7 @@ def load_stage1(path: Path) -> Stage1:
             raise WeightsError(f"{path} does not fit {asdict(spec)}: {key} is missing or has another shape")
     if not all(bool(torch.isfinite(v).all()) for v in state.values() if v.is_floating_point()):
         raise WeightsError(f"{path} contains values that are not finite")
+    net = net.to_empty(device="cpu")  # all of it is in the file: there are no buffers that are not saved
     net.load_state_dict({k: state[k].to(v.dtype) for k, v in wanted.items()})
     return net
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import copy
 import datetime
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from xnect.config import NetworkConfig
-from xnect.errors import ConfigError
 from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, channels_last, load_stage1, save_stage1
 from xnect.training.batches import Ahead, Batches
 from xnect.training.datasets.people import load_people
@@ -22,67 +19,11 @@ from xnect.training.held_out import HeldOut
 from xnect.training.loop import LoopConfig, Trainer
 from xnect.training.map_loss import MapLoss
 from xnect.training.soft_maps import attach_soft_maps
+from xnect.training.stage1_options import parse
 from xnect.training.views import ViewConfig
 
 _PHOTOS = ["COCO 2017 keypoints (CC BY 4.0 annotations)", "LSP-extended (Johnson and Everingham 2011)"]
 _SYNTHETIC = ["synthetic pictures of xnect synth (credits in docs/synthetic.md)"]
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The options of ``xnect train stage1``."""
-    parser = argparse.ArgumentParser(prog="xnect train stage1", description=__doc__)
-    add = parser.add_argument
-    add("--data", type=Path, nargs="+", help="folders with train13.json and its picture shards")
-    add("--synthetic", type=Path, help="folder of `xnect synth write`: beside the photos, or instead of them")
-    add(
-        "--synthetic-share",
-        type=float,
-        default=0.3,
-        help="share of synthetic crops beside photos; 1 = photos only judge",
-    )
-    add("--encoding", action="store_true", help="train the 3D encoding too, from the synthetic pictures")
-    add("--output", type=Path, required=True, help="folder for checkpoint, log, curve and weights")
-    add("--network", default="selecsls42", help="trunk, see `python -m backbone summary`")
-    add("--width", type=float, default=0.5, help="factor on the trunk's channels")
-    add("--head", type=int, default=128, help="channels of the heads")
-    add("--init", type=Path, help="start from these weights (safetensors) instead of random ones")
-    add("--resume", action="store_true", help="go on from the checkpoint in --output")
-    add("--minutes", type=float, default=60.0, help="length of the run where --steps is not given")
-    add("--steps", type=int, help="length of the run in steps")
-    add("--batch", type=int, default=32, help="crops a step, of the first size")
-    add("--size", type=int, nargs="+", default=[256], help="sides of the training crops [px]; each step draws one")
-    add("--side", type=int, default=288, help="side at which pictures are kept in memory [px]")
-    add("--lr", type=float, default=1.5e-3)
-    add("--warmup", type=int, default=300)
-    add("--soft-maps", type=Path, nargs="+", help="a teacher's maps made by `python -m xnect.training.soft_maps`")
-    add("--eval-every", type=float, default=15.0, help="minutes between evaluations on held-out pictures")
-    add("--limit", type=int, help="only so many pictures (for trials)")
-    add("--device", default="auto", help="auto, cpu or cuda")
-    add(
-        "--freeze",
-        type=int,
-        default=0,
-        help="leave the stem and so many blocks of the trunk as they are (with --init): most of the time goes there",
-    )
-    add("--ahead", action="store_true", help="draw crops in a process of its own (CPU only: a GPU draws them itself)")
-    add("--compile", action="store_true", help="torch.compile: faster steps after a minute or two for each --size")
-    add("--threads", type=int, default=0, help="CPU threads, 0 = all")
-    add("--seed", type=int, default=0)
-    options = parser.parse_args(argv)
-    for size in options.size:
-        if size % 16 or size < 64:
-            raise ConfigError(f"--size {size}: a multiple of 16, at least 64, expected")
-    if options.data is None and options.synthetic is None:
-        raise ConfigError("nothing to train on: give --data, --synthetic or both")
-    if not 0 <= options.synthetic_share <= 1:
-        raise ConfigError(f"--synthetic-share {options.synthetic_share:g}: 0 to 1 expected")
-    if options.encoding and options.synthetic is None:
-        raise ConfigError("--encoding needs --synthetic: photos have no 3D truth")
-    if options.freeze and options.init is None and not options.resume:
-        raise ConfigError("--freeze needs --init: random weights are nothing to keep")
-    if options.compile and not any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")):
-        raise ConfigError("--compile needs a C++ compiler, and none is on the path")
-    return options
 
 
 def trains_on_photos(options: argparse.Namespace) -> bool:

@@ -5,7 +5,6 @@ One batch per step, made on the fly from the step's own seed, so that a run take
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import math
@@ -13,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from xnect.errors import ConfigError, WeightsError, XnectError
+from xnect.errors import ConfigError, WeightsError
 from xnect.training.lifting_data import Imitation, LiftingBatch, make_batch
 from xnect.training.lifting_model import LiftingNet, export, lifting_loss, placed
 from xnect.training.lifting_poses import PoseSampler
+from xnect.training.stage2_options import Stage2Recipe, build_parser
 
 #: The running average moves every so many steps, since it costs a tenth of a step.
 AVERAGE_EVERY = 4
@@ -32,34 +32,6 @@ CREDIT = (
     "Trained on motion of the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu, created with funding from NSF "
     "EIA-0196217) and of UI-PRMD (Vakanski et al. 2018, ODC-PDDL 1.0)."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Stage2Recipe:
-    """What decides a training's result.
-
-    Attributes:
-        steps: Optimiser steps.
-        batch: People a step.
-        width, blocks: Of the network.
-        rate: Highest learning rate; rises over the first 3 %, then falls as a cosine to 1 % of it.
-        decay: Weight decay.
-        average: Share of the old weights kept a step in the running average that is exported.
-        encoding: Share of people who come with an imitated 3D encoding.
-        seed: Of everything random.
-        part: "all" of the training takes, or "fit" to leave some for tuning.
-    """
-
-    steps: int = 25000
-    batch: int = 512
-    width: int = 384
-    blocks: int = 2
-    rate: float = 1.5e-3
-    decay: float = 0.01
-    average: float = 0.999
-    encoding: float = 0.25
-    seed: int = 0
-    part: str = "all"
 
 
 class Stage2Trainer:
@@ -228,29 +200,12 @@ def _card(trainer: Stage2Trainer, recipe: Stage2Recipe) -> dict[str, Any]:
     }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Options of the command."""
-    parser = argparse.ArgumentParser(prog="xnect train stage2", description="Train Stage II on motion capture.")
-    parser.add_argument("--data", type=Path, required=True, help="folder with index.csv, limits.json and the shards")
-    parser.add_argument("--output", type=Path, default=Path("runs/stage2"), help="folder for log, checkpoint, weights")
-    parser.add_argument("--resume", action="store_true", help="go on with the training in --output")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda[:N]")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the network")
-    for name, value in asdict(Stage2Recipe()).items():
-        parser.add_argument(f"--{name}", type=type(value), default=value, help=f"default {value}")
-    return parser
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; returns the exit code. Raises XnectError for what the user can mend."""
     options = vars(build_parser().parse_args(arguments))
     torch.set_num_threads(options.pop("threads"))
     data, output, resume, device = (options.pop(k) for k in ("data", "output", "resume", "device"))
-    try:
-        weights = train(Stage2Recipe(**options), data, output, resume=resume, device=device)
-    except XnectError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    weights = train(Stage2Recipe(**options), data, output, resume=resume, device=device)
     sys.stderr.write(json.dumps({"weights": str(weights)}) + "\n")
     return 0
 

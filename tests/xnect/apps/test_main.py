@@ -1,5 +1,6 @@
 """The ``xnect`` command: sub-commands, exit codes, one line for an error."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -173,3 +174,38 @@ def test_the_doctor_names_the_cure_for_a_card_that_is_not_used(cuda, words, monk
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     monkeypatch.setattr(doctor.Path, "exists", lambda path: False)
     assert list(doctor._unused_card(cuda)) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["train", "stage1"], 2, "required: --output"),
+        (["train", "stage1", "--output", "x", "--data", "absent"], 1, "train13.json is missing"),
+        (["train", "stage1", "--output", "x", "--synthetic", "absent"], 1, "plan.json is missing"),
+        (["train", "stage1", "--output", "x", "--data", ".", "--lr", "nan"], 2, "--lr"),
+        (["train", "stage2", "--data", "absent"], 1, "index.csv is missing"),
+        (["train", "stage2", "--data", ".", "--steps", "0"], 2, "--steps 0"),
+        (["synth", "preview"], 2, "required: --output"),
+        (["synth", "preview", "--output", "absent/sheet.jpg"], 1, "no such folder"),
+        (["synth", "preview", "--output", "sheet.doc"], 1, "a picture's name"),
+        (["synth", "write", "--output", "x", "--count", "-5"], 2, "--count -5"),
+        (["synth", "write", "--output", "x", "--count", "1", "--assets", "absent"], 1, "bodies.npz is missing"),
+        (["synth", "paint"], 2, "invalid choice"),
+    ],
+)
+def test_training_and_drawing_tell_what_is_wrong_in_one_line_at_once(words, code, message, tmp_path):
+    check = (
+        "import sys; from xnect.apps.main import main\n"
+        "try: code = main(sys.argv[1:])\n"
+        "except SystemExit as stop: code = stop.code\n"
+        "assert not {'torch', 'numba', 'cv2'} & set(sys.modules), 'heavy imports before cheap checks'\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check, *words], capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == code
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())

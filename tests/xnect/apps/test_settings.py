@@ -185,6 +185,8 @@ def test_wrong_usage_is_one_line_and_code_2(words, message, capsys):
         (["--fov", "200"], "field of view"),
         (["--start", "5", "--end", "3"], "must come after"),
         (["--max-people", "0"], "max_people"),
+        (["--max-people", "999999999"], "1 to 1000 expected"),
+        (["--threads", "100000"], "threads"),
         (["--config", "absent.toml"], "cannot read absent.toml"),
     ],
 )
@@ -226,3 +228,25 @@ def test_underscores_in_values_stay():
 @given(st.integers(0, 50), st.integers(0, 59), st.integers(0, 59))
 def test_times(hours, minutes, secs):
     assert seconds(f"{hours}:{minutes:02}:{secs:02}") == hours * 3600 + minutes * 60 + secs
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[filters]\nbeta_3d = nan", "[filters]\nmin_cutoff_3d = inf", "[detection]\nlimb_threshold = nan",
+        "[detection]\nmin_score = 2.0", "[detection]\nmin_joints = -9", "[tracking]\nconfirm_frames = 99999999999999999999",
+        "a = " + "[" * 50_000, "[" + "a." * 3000 + "b]\nc = 1", "[filters]\nbeta_3d = " + "9" * 400, "seed = " + "9" * 5000,
+        "[pipeline]\nnetwork = 3\n[network]\nthreads = 1",
+    ],
+)  # fmt: skip
+def test_numbers_that_are_none_and_endless_nesting_are_refused(text, tmp_path):
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        parse(["--config", str(tmp_path / "s.toml")])
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_file_too_large_for_settings_is_refused(tmp_path):
+    (tmp_path / "s.toml").write_bytes(b"#" * (5 << 20))
+    with pytest.raises(ConfigError, match="larger than"):
+        parse(["--config", str(tmp_path / "s.toml")])

@@ -98,3 +98,20 @@ def test_bad_files_are_refused_with_a_reason(tmp_path):
         judge_files(a, b, (0,))
     with pytest.raises(FormatError, match="numbered from 0"):
         judge_files(a, a, (17,))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (1099511627776, 3), }",
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (6, 17, 3",
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+        b"\xff" * 60,
+    ],
+)
+def test_arrays_that_claim_what_is_not_there_are_refused(header, tmp_path):
+    path = tmp_path / "p.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + header.ljust(117) + b"\n" + bytes(100))
+    with pytest.raises(FormatError) as error:
+        read_poses(path)
+    assert len(str(error.value).splitlines()) == 1

@@ -48,6 +48,13 @@ class Executor(Protocol):
         ...
 
 
+def try_out(executor: Executor, net_px: tuple[int, int]) -> None:
+    """Run an executor once on a grey picture; raises WeightsError where its numbers are not finite."""
+    found = executor(np.full((net_px[1], net_px[0], 3), 128, np.uint8))
+    if not all(np.isfinite(part).all() for part in found if part is not None):
+        raise WeightsError("the network gives numbers that are not finite: its weights are damaged")
+
+
 class MapNetwork(Protocol):
     """Anything that turns a picture into maps (ours, or an adapter to a foreign network)."""
 

@@ -7,9 +7,8 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
-import numpy as np
-
 from xnect.errors import WeightsError
+from xnect.stages.executors.base import try_out
 from xnect.stages.executors.convert import as_model, openvino
 from xnect.stages.executors.package import Package
 from xnect.structures import F32, U8
@@ -56,7 +55,7 @@ class OpenVinoExecutor:
 
     def prepare(self, net_px: tuple[int, int]) -> None:
         """Compile for a picture size and run once."""
-        self(np.zeros((net_px[1], net_px[0], 3), np.uint8))
+        try_out(self, net_px)
 
     def _compiled(self, size_px: tuple[int, int]) -> _Compiled:
         with self._lock:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from xnect.errors import WeightsError
+from xnect.untrusted import open_zip, parse_json, read_member
 
 _MODEL, _WEIGHTS, _CARD = "model.xml", "model.bin", "card.json"
 #: Raised when what is inside changes in a way that older programs or files do not fit.
 VERSION = 1
+#: Largest card and largest graph or weights that are taken [bytes].
+_MOST_CARD, _MOST_BYTES = 1 << 20, 512 << 20
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the same network gives the same bytes
 
 
@@ -68,12 +71,12 @@ def save(package: Package, path: Path) -> None:
 def load(path: Path, weights_sha256: str) -> Package | None:
     """A package if it is there, whole, and made from these weights; else None."""
     try:
-        with zipfile.ZipFile(path) as file:
-            card = json.loads(file.read(_CARD))
+        with open_zip(path) as file:
+            card = parse_json(read_member(file, _CARD, _MOST_CARD))
             if card.get("version") != VERSION or card.get("weights_sha256") != weights_sha256:
                 return None
-            return Package(file.read(_MODEL), file.read(_WEIGHTS), card)
-    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile):
+            return Package(read_member(file, _MODEL, _MOST_BYTES), read_member(file, _WEIGHTS, _MOST_BYTES), card)
+    except (OSError, ValueError, KeyError, AttributeError):
         return None
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xnect.config import NetworkConfig
 from xnect.errors import WeightsError
-from xnect.stages.executors.base import thread_count
+from xnect.stages.executors.base import thread_count, try_out
 from xnect.stages.network import FromPictures, Stage1, channels_last, folded
 from xnect.structures import F32, U8
 
@@ -89,7 +89,7 @@ class TorchExecutor:
 
     def prepare(self, net_px: tuple[int, int]) -> None:
         """Run once: oneDNN lays out the weights for a size when it first meets it."""
-        self(np.zeros((net_px[1], net_px[0], 3), np.uint8))
+        try_out(self, net_px)
 
 
 def _tensor(picture: U8) -> Tensor:
@@ -135,7 +135,7 @@ class CudaExecutor:
 
     def prepare(self, net_px: tuple[int, int]) -> None:
         """Record the graph of a picture size."""
-        self(np.zeros((net_px[1], net_px[0], 3), np.uint8))
+        try_out(self, net_px)
 
 
 class _Recorded:

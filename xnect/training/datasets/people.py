@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from xnect.errors import FormatError
 from xnect.structures import U8
 from xnect.training.datasets.store import MAX_PEOPLE, Store
+from xnect.untrusted import open_zip, parse_json
 
 #: Pictures whose id is a multiple of this are held out for tuning (COCO pictures only).
 HELD_OUT_EVERY = 10
@@ -59,8 +59,8 @@ class Shards:
                 self._where.update({p.name: (p, "") for p in place.rglob("*") if p.is_file()})
                 continue
             try:
-                self._zips[place] = zipfile.ZipFile(place)
-            except (OSError, zipfile.BadZipFile) as error:
+                self._zips[place] = open_zip(place)
+            except (OSError, ValueError) as error:
                 raise FormatError(f"{place} is no readable zip file: {error}") from error
             self._where.update({Path(n).name: (place, n) for n in self._zips[place].namelist()})
 
@@ -76,7 +76,7 @@ class Shards:
 def load_labels(path: Path) -> dict[str, Any]:
     """A COCO-style JSON with 13 joints; raises FormatError where it is something else."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_bytes())
         _ = data["images"], data["annotations"]
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror}") from error

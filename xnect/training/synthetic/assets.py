@@ -12,26 +12,9 @@ import numpy as np
 
 from xnect.errors import SourceError
 from xnect.structures import I64, U8
+from xnect.training.synthetic.options import find_folder
 
-_CHECKOUT = Path(__file__).resolve().parents[3]
 MAX_LEVELS = 10
-
-
-def find_folder(given: str | Path | None, name: str, needs: str) -> Path:
-    """The folder of a data pack.
-
-    Args:
-        given: Folder chosen by the user, None = beside the checkout (``../shared/data/NAME``).
-        name: ``synth`` or ``motion``.
-        needs: A file that must be inside.
-
-    Raises:
-        SourceError: The folder does not hold the pack.
-    """
-    folder = Path(given) if given is not None else _CHECKOUT.parent / "shared" / "data" / name
-    if not (folder / needs).is_file():
-        raise SourceError(f"no {name} pack in {folder}: {needs} is missing (see docs/synthetic.md for how to get one)")
-    return folder
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,17 +15,16 @@ from xnect.errors import OutputError, XnectError
 from xnect.skeleton.joints import LIMBS
 from xnect.structures import U8
 from xnect.training.synthetic.labels import HIDDEN, SEEN, Labels
-from xnect.training.synthetic.sampling import KINDS, SceneSampler
+from xnect.training.synthetic.options import parse
+from xnect.training.synthetic.sampling import SceneSampler
 from xnect.training.synthetic.scene import Studio, draw_scene
 from xnect.training.synthetic.shards import ShardPlan, Shards, coco_annotations, write_shards
-from xnect.training.synthetic.splits import SPLITS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code (0 done, 1 failed with one line on stderr)."""
-    options = _parser().parse_args(argv)
     try:
-        return int(options.run(options))
+        return run(parse(argv))
     except XnectError as error:
         print(f"xnect synth: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -34,51 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="xnect synth", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="preview | write | demo")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--assets", help="asset pack (default: ../shared/data/synth beside the checkout)")
-    common.add_argument("--motion", help="motion pack (default: ../shared/data/motion beside the checkout)")
-    scenes = argparse.ArgumentParser(add_help=False)
-    scenes.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
-    scenes.add_argument("--split", choices=SPLITS, default="train", help="whose bodies, clips, garments and rooms")
-    scenes.add_argument("--kind", choices=KINDS, help="one sort of scenes (default: all)")
-    scenes.add_argument("--size", type=_size, default=(512, 320), metavar="WxH", help="picture size (default 512x320)")
-    scenes.add_argument("--scale", type=int, default=2, help="samples a pixel and side (default 2)")
-
-    preview = commands.add_parser("preview", parents=[common, scenes], help="a contact sheet with joints drawn")
-    preview.add_argument("--output", type=Path, required=True, metavar="SHEET.jpg")
-    preview.add_argument("--count", type=int, default=24, help="pictures on the sheet (default 24)")
-    preview.add_argument("--columns", type=int, default=4)
-    preview.add_argument("--plain", action="store_true", help="do not draw the joints")
-    preview.set_defaults(run=_preview)
-
-    write = commands.add_parser(
-        "write", parents=[common, scenes], help="shards of pictures with labels; goes on where it stopped"
-    )
-    write.add_argument("--output", type=Path, required=True, metavar="DIR")
-    write.add_argument("--count", type=int, required=True, help="pictures in all")
-    write.add_argument("--frames", type=int, default=1, help="frames a scene: more than 1 = sequences with ids")
-    write.add_argument("--shard", type=int, default=500, help="pictures a shard (default 500)")
-    write.add_argument("--quality", type=int, default=90, help="of the packed pictures (default 90)")
-    write.add_argument("--webp", action="store_true", help="WebP instead of JPEG")
-    write.add_argument("--workers", type=int, default=1, help="processes (default 1)")
-    write.add_argument("--coco", action="store_true", help="also write coco13.json, COCO keypoints with 13 joints")
-    write.set_defaults(run=_write)
-
-    demo = commands.add_parser("demo", parents=[common], help="the bundled demo clip and its truth")
-    demo.add_argument("--output", type=Path, required=True, metavar="DIR")
-    demo.set_defaults(run=_demo)
-    return parser
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(v) for v in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: WxH expected, for example 512x320") from None
-    return width, height
+def run(options: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code. Raises XnectError."""
+    return {"preview": _preview, "write": _write, "demo": _demo}[options.command](options)
 
 
 def _preview(options: argparse.Namespace) -> int:

@@ -10,7 +10,8 @@ import numpy as np
 from xnect.errors import SourceError
 from xnect.geometry import matrix_from_quaternion
 from xnect.structures import F64
-from xnect.training.synthetic.assets import find_folder, read_rows
+from xnect.training.synthetic.assets import read_rows
+from xnect.training.synthetic.options import find_folder
 
 MOTION_CREDIT = (
     "The data used in this project was obtained from mocap.cs.cmu.edu. "

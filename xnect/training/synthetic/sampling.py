@@ -26,7 +26,7 @@ from xnect.training.synthetic.props import placed
 from xnect.training.synthetic.retarget import turn
 from xnect.training.synthetic.scene import Actor, Held, Scene, Studio
 from xnect.training.synthetic.settings import Setting, Settings
-from xnect.training.synthetic.splits import check_split
+from xnect.training.synthetic.splits import KINDS, check_split
 
 #: Camera kinds: share, height [m], distance of people [m], roll [degrees], height of what it looks at [m].
 _CAMERAS = {
@@ -35,7 +35,6 @@ _CAMERAS = {
     "standing": (0.25, (1.4, 1.85), (2.0, 8.0), 2.0, (0.7, 1.3)),
     "surveillance": (0.15, (2.3, 4.2), (2.5, 9.0), 2.0, (0.3, 1.0)),
 }
-KINDS = ("crowd", "desk", "seated", "touching")
 _KIND_SHARE = (0.5, 0.22, 0.14, 0.14)
 _PEOPLE_SHARE = (0.2, 0.25, 0.2, 0.13, 0.09, 0.06, 0.04, 0.03)
 #: Bodies may be so deep in one another before a scene is refused [m]: clothes are thicker than skin.

@@ -8,6 +8,8 @@ from zlib import crc32
 from xnect.errors import ConfigError
 
 SPLITS = ("train", "val", "test")
+#: Sorts of scenes.
+KINDS = ("crowd", "desk", "seated", "touching")
 
 
 def check_split(split: str) -> str:

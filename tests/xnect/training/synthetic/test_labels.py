@@ -11,8 +11,8 @@ from xnect.training.synthetic.distortion import bent_camera, random_distortion
 from xnect.training.synthetic.labels import HIDDEN, OUTSIDE, SEEN, visibility
 from xnect.training.synthetic.moves import lowest_m
 from xnect.training.synthetic.render import Drawing
-from xnect.training.synthetic.sampling import KINDS
 from xnect.training.synthetic.scene import draw_scene, drawing_of
+from xnect.training.synthetic.splits import KINDS
 
 
 def wall(depth, ident):

@@ -1,0 +1,1 @@
+"""Hostile and broken input for every loader: seeds, mutations, a worker process that is watched."""
