@@ -80,6 +80,7 @@ class DetectionConfig:
 
     Attributes:
         peak_threshold: Least height of a heatmap peak, 0 to 1.
+        weak_threshold: Least height of a peak that continues a person whom stronger ones began, 0 to 1.
         limb_threshold: Least mean affinity along a limb, 0 to 1.
         min_joints: People with fewer joints are dropped.
         min_score: People with a lower score are dropped.
@@ -88,6 +89,7 @@ class DetectionConfig:
     """
 
     peak_threshold: float = 0.18
+    weak_threshold: float = 0.1
     limb_threshold: float = 0.08
     min_joints: int = 3
     min_score: float = 0.15
@@ -96,6 +98,7 @@ class DetectionConfig:
 
     def __post_init__(self) -> None:
         _check(0 < self.peak_threshold < 1, "peak_threshold must lie between 0 and 1")
+        _check(0 < self.weak_threshold < 1, "weak_threshold must lie between 0 and 1")
         _check(0 <= self.limb_threshold <= 1, "limb_threshold must lie between 0 and 1")
         _check(0 <= self.min_joints <= 14, f"min_joints {self.min_joints}: 0 to 14 expected")
         _check(0 <= self.min_score <= 1, "min_score must lie between 0 and 1")

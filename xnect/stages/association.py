@@ -7,15 +7,15 @@ import numpy as np
 from xnect.codec.heatmaps import find_peaks
 from xnect.config import DetectionConfig
 from xnect.geometry import apply_affine
-from xnect.stages.grouping import group
-from xnect.structures import F32, Detections, PoseMaps
+from xnect.stages.grouping import complete, group
+from xnect.structures import F32, I64, Detections, PoseMaps
 
 
 def associate(maps: PoseMaps, config: DetectionConfig) -> Detections:
     """People of one frame.
 
-    Limbs of each kind are matched for the largest sum of their scores along the affinity fields (``grouping``). All
-    loops are compiled, so the cost hardly grows with the number of people.
+    Limbs of each kind are matched for the largest sum of their scores along the affinity fields (``grouping``). Then
+    each person takes the weaker peaks that continue it. All loops are compiled, so the cost hardly grows with the number of people.
 
     Args:
         maps: Stage I's output.
@@ -25,20 +25,32 @@ def associate(maps: PoseMaps, config: DetectionConfig) -> Detections:
         At most ``config.max_people``, best first, in frame pixels.
     """
     heatmaps, pafs = np.ascontiguousarray(maps.heatmaps), np.ascontiguousarray(maps.pafs)
-    peaks, counts = find_peaks(heatmaps, config.peak_threshold, config.max_peaks)
-    members = group(peaks, counts, pafs, config.limb_threshold)
+    weakest = min(config.weak_threshold, config.peak_threshold)
+    peaks, counts = find_peaks(heatmaps, weakest, config.max_peaks)
+    strong = (peaks[..., 2] > config.peak_threshold).sum(1)
+    members = group(peaks, strong, pafs, config.limb_threshold)
+    members = _worth_it(members, peaks, config)
+    complete(members, peaks, counts, pafs, config.limb_threshold)
     joints = np.zeros((len(members), peaks.shape[0], 3), np.float32)
     seen = members >= 0
     person, joint = np.nonzero(seen)
     joints[person, joint] = peaks[joint, members[person, joint]]
     confidence = np.clip(joints[..., 2], 0, 1)
     score = confidence.sum(1) / peaks.shape[0]
-    keep = (seen.sum(1) >= config.min_joints) & (score >= config.min_score)
-    order = np.argsort(-score[keep], kind="stable")[: config.max_people]
-    cells, confidence, seen = joints[keep][order, :, :2], confidence[keep][order], seen[keep][order]
+    order = np.argsort(-score, kind="stable")
+    cells, confidence, seen = joints[order, :, :2], confidence[order], seen[order]
     encoding = None if maps.encoding is None else read_encoding(maps.encoding, cells, seen)
     pixels = apply_affine(cells, maps.frame_from_map) * seen[..., None]
-    return Detections(pixels.astype(np.float32), confidence, score[keep][order].astype(np.float32), encoding)
+    return Detections(pixels.astype(np.float32), confidence, score[order].astype(np.float32), encoding)
+
+
+def _worth_it(members: I64, peaks: F32, config: DetectionConfig) -> I64:
+    """The groups that count as people by their strong joints, best first."""
+    seen = members >= 0
+    heights = np.clip(peaks[np.arange(len(peaks)), members, 2], 0, 1) * seen
+    score = heights.sum(1) / len(peaks)
+    keep = np.flatnonzero((seen.sum(1) >= config.min_joints) & (score >= config.min_score))
+    return np.ascontiguousarray(members[keep[np.argsort(-score[keep], kind="stable")][: config.max_people]])
 
 
 def read_encoding(encoding: F32, cells: np.ndarray, seen: np.ndarray) -> F32:

@@ -24,6 +24,10 @@ _GOOD_SHARE = 0.7
 _PEAK_WEIGHT = 0.1
 #: Limbs longer than this share of the map's height lose score (Cao et al. 2017).
 _LONG_LIMB = 0.5
+#: A missing joint may be a weak peak: the field has to speak for it at so many points, and less loudly.
+_WEAK_SHARE, _WEAK_LEAST = 0.5, 0.6
+#: ... and its limb may be longer than the person's largest lets expect by this factor.
+_WEAK_REACH = 1.5
 #: Limbs longer than this factor of what the person's other limbs let expect lose score with the logarithm of the excess.
 _SLACK, _EXCESS_WEIGHT = 1.25, 0.5
 
@@ -189,3 +193,68 @@ def group(peaks: F32, counts: I64, pafs: F32, least: float) -> I64:  # pragma: n
     for n in range(len(members)):
         filled[n] = members[n].max() >= 0
     return members[filled]
+
+
+@njit(cache=True)
+def complete(members: I64, peaks: F32, counts: I64, pafs: F32, least: float) -> None:  # pragma: no cover - compiled
+    """Give people the weak peaks that continue them, in place: what is too faint to begin a person may well be a wrist.
+
+    People come in turn, each takes the best free peak along a limb from a joint that it has, as long as it finds any.
+
+    Args:
+        members: int64 (P, J) as ``group`` gives it, the best people first.
+        peaks: float32 (J, K, 3), the strong peaks first.
+        counts: int64 (J,), how many peaks there are, weak ones included.
+        pafs: float32 (L, 2, h, w).
+        least: As for ``group``.
+    """
+    taken = np.zeros(peaks.shape[:2], np.bool_)
+    for n in range(len(members)):
+        for m in range(members.shape[1]):
+            if members[n, m] >= 0:
+                taken[m, members[n, m]] = True
+    for n in range(len(members)):
+        size = _size_of(members[n], peaks)
+        grown = True
+        while grown:
+            grown = False
+            for m in range(members.shape[1]):
+                found = _continuation(members[n], m, peaks, counts, taken, pafs, least, size)
+                if found >= 0:
+                    members[n, m], taken[m, found], grown = found, True, True
+
+
+@njit(cache=True)
+def _continuation(
+    person: I64, missing: int, peaks: F32, counts: I64, taken: Bool, pafs: F32, least: float, size: float
+) -> int:  # pragma: no cover - compiled
+    """The free peak of a missing joint that a limb from one of the person's joints speaks for most, -1 = none."""
+    found, best = -1, 0.0
+    for k in range(len(_LIMBS)):
+        a, b = _LIMBS[k]
+        if person[missing] >= 0 or (a != missing and b != missing) or person[a + b - missing] < 0:
+            continue
+        p = peaks[a + b - missing, person[a + b - missing]]
+        for i in range(counts[missing]):
+            q = peaks[missing, i]
+            length = math.sqrt((q[0] - p[0]) ** 2 + (q[1] - p[1]) ** 2)
+            if taken[missing, i] or length > _WEAK_REACH * LIMB_SHARE[k] * size:
+                continue
+            s, e = (p, q) if b == missing else (q, p)
+            mean, good = line_evidence(pafs[k], s[0], s[1], e[0], e[1], _WEAK_LEAST * least, _WEAK_SHARE)
+            mean += min(_LONG_LIMB * pafs.shape[2] / max(length, 1e-6) - 1, 0.0)
+            if good > _WEAK_SHARE and mean > 0 and mean + _PEAK_WEIGHT * q[2] > best:
+                found, best = i, mean + _PEAK_WEIGHT * q[2]
+    return found
+
+
+@njit(cache=True)
+def _size_of(person: I64, peaks: F32) -> float:  # pragma: no cover - compiled
+    """Height of a person by the largest guess of the limbs [cells]."""
+    out = 0.0
+    for k in range(len(_LIMBS)):
+        a, b = _LIMBS[k]
+        if person[a] >= 0 and person[b] >= 0:
+            p, q = peaks[a, person[a]], peaks[b, person[b]]
+            out = max(out, math.sqrt((q[0] - p[0]) ** 2 + (q[1] - p[1]) ** 2) / LIMB_SHARE[k])
+    return out

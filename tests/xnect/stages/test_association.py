@@ -120,6 +120,26 @@ def test_a_limb_too_long_for_its_person_is_left_to_another():
     assert (found.confidence[rows[1], [9, 10]] == 0).all()
 
 
+def test_a_weak_peak_continues_a_person_and_begins_none():
+    joints = crowd(2, 90.0)
+    maps = maps_of(joints, np.ones((2, 14), bool))
+    wrist, faint = 4, maps.heatmaps.copy()
+    faint[wrist] *= 0.15
+    left = joints[0, :, 0].mean() < joints[1, :, 0].mean()
+    half = faint.shape[2] // 2
+    other = slice(half, None) if left else slice(None, half)
+    faint[:, :, other] *= 0.15  # of the second person nothing is clear
+    strict = DetectionConfig(peak_threshold=0.2, weak_threshold=0.2)
+    lenient = DetectionConfig(peak_threshold=0.2, weak_threshold=0.1)
+    faded = PoseMaps(faint, maps.pafs, None, maps.frame_from_map)
+    assert [len(associate(faded, config)) for config in (strict, lenient)] == [1, 1]
+    assert associate(faded, strict).confidence[0, wrist] == 0
+    found = associate(faded, lenient)
+    assert found.confidence[0, wrist] == pytest.approx(0.15, abs=0.03)
+    assert (found.confidence > 0).all()
+    np.testing.assert_allclose(found.joints_px[0], joints[0], atol=1.5)
+
+
 def test_nobody():
     shape = (40, 64)
     maps = PoseMaps(
