@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xnect.apps.options import Parser, dashed, version_line
-from xnect.apps.signals import INTERRUPTED
+from xnect.apps.signals import INTERRUPTED, loud, quiet
 from xnect.errors import ConfigError, XnectError
 
 _log = logging.getLogger(__name__)
@@ -95,12 +95,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _guarded(command: Command, argv: list[str]) -> int:
     """Run a command; whatever the user can mend becomes one line."""
     try:
+        loud()
         result = importlib.import_module(command.module).main(argv)
     except ConfigError as error:
         return _fail(command, error, USAGE)
     except XnectError as error:
         return _fail(command, error)
     except KeyboardInterrupt:
+        quiet()
         print(f"xnect {command.name}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone: nothing to tell, nobody to tell it to
