@@ -31,6 +31,11 @@ class Command:
 
 
 COMMANDS = {
+    "kill": Command("kill", 50, "SIGKILL at random moments of a recording in all formats, then xnect repair"),
+    "disk": Command("disk", 20, "a disk that fills up during a recording"),
+    "resume": Command("resume", 20, "killed by SIGKILL, then --resume"),
+    "signals": Command("stops", 34, "Ctrl-C and SIGTERM in every state of the program"),
+    "pipe": Command("pipe", 1, "output closed early, every command"),
     "frames": Command("frames", 200_000, "simulated frames through Stages II and III, writers and streams: memory"),
 }
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-import subprocess
+import struct
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -70,7 +73,7 @@ class Ended:
     seconds: float
 
     @property
-    def traceback(self) -> bool:
+    def inside_shown(self) -> bool:
         """Whether a user was shown the program's inside."""
         return "Traceback" in self.err or "Fatal Python" in self.err
 
@@ -80,32 +83,6 @@ def environment() -> dict[str, str]:
     return {
         **os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
-
-
-def start(arguments: Sequence[str | Path], cwd: Path | None = None) -> subprocess.Popen[str]:
-    """A Python program of ours as a child: ``["-m", "xnect", ...]``."""
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=cwd or ROOT,
-    )  # fmt: skip
-
-
-def end(child: subprocess.Popen[str], number: int | None = None, limit_s: float = 300.0) -> Ended:
-    """Send a signal (or none) and wait; a child that does not end in time is killed, and counts as code -9."""
-    begun = time.perf_counter()
-    if number is not None and child.poll() is None:
-        child.send_signal(number)
-    try:
-        out, err = child.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        out, err = child.communicate()
-    return Ended(child.returncode, out, err, time.perf_counter() - begun)
-
-
-def kill(child: subprocess.Popen[str]) -> Ended:
-    """SIGKILL: nothing of the program runs any more."""
-    return end(child, signal.SIGKILL)
 
 
 def crowd(frames: int, most: int = 4, seed: int = 0) -> Iterator[Detections]:
@@ -146,3 +123,81 @@ def _newcomers(rng: np.random.Generator, most: int, frame: int) -> tuple[np.ndar
     centre = np.stack([rng.uniform(150, PICTURE_PX[0] - 150, most), rng.uniform(300, 420, most)], -1)
     way = np.stack([rng.uniform(-150, 150, most), np.zeros(most)], -1)
     return np.full(most, frame), centre, rng.uniform(250, 450, most), way, rng.uniform(0, 6, most)
+
+
+class Forked:
+    """A copy of this process that runs a program to its end: a real process without the seconds that imports take.
+
+    Attributes:
+        pid: Its number.
+        told: Frame numbers that it has written to its pipe so far.
+    """
+
+    def __init__(self, program: Callable[[int], int], scratch: Path) -> None:
+        """Args: gets the pipe for frame numbers, returns the exit code; a folder for what it writes out."""
+        self._out, self._err = scratch / "out.txt", scratch / "err.txt"
+        self.told: list[int] = []
+        self._ears, mouth = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._ears)
+            _become(program, mouth, self._out, self._err)
+        os.close(mouth)
+        os.set_blocking(self._ears, False)
+
+    def listen(self) -> int:
+        """Take in what was told; returns how many frames there are."""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._ears, 8 * 1024):
+                self.told += [number for (number,) in struct.iter_unpack("<q", data)]
+        return len(self.told)
+
+    def reach(self, frames: int, limit_s: float = 120.0) -> bool:
+        """Wait until so many frames are written; False where it ended before."""
+        due = time.monotonic() + limit_s
+        while self.listen() < frames:
+            if time.monotonic() > due or not self.lives:
+                return False
+            time.sleep(0.003)
+        return True
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still runs."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+    def end(self, number: int | None = None, limit_s: float = 120.0) -> Ended:
+        """Send a signal (or none) and wait for the end; a process that outlives the limit is killed."""
+        begun = time.perf_counter()
+        if number is not None:
+            os.kill(self.pid, number)
+        while self.lives:
+            if time.perf_counter() - begun > limit_s:
+                os.kill(self.pid, signal.SIGKILL)
+            self.listen()
+            time.sleep(0.003)
+        seconds = time.perf_counter() - begun
+        self.listen()
+        os.close(self._ears)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return Ended(code, self._out.read_text(), self._err.read_text(), seconds)
+
+
+def _become(program: Callable[[int], int], mouth: int, out: Path, err: Path) -> NoReturn:
+    """The copy's life."""
+    code = 70
+    try:
+        for target, path in ((1, out), (2, err)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), target)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        code = program(mouth)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:  # noqa: BLE001 - the end of this process
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
