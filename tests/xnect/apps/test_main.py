@@ -1,5 +1,6 @@
 """The ``xnect`` command: sub-commands, exit codes, one line for an error."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -173,3 +174,20 @@ def test_the_doctor_names_the_cure_for_a_card_that_is_not_used(cuda, words, monk
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     monkeypatch.setattr(doctor.Path, "exists", lambda path: False)
     assert list(doctor._unused_card(cuda)) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe is another error there")
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["run", "--print-config"]])
+def test_an_output_that_nobody_reads_shows_no_traceback(words):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ear, mouth = os.pipe()
+    os.close(ear)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "xnect", *words], stdout=mouth, stderr=subprocess.PIPE, cwd=ROOT, env=environment,
+            check=False,
+        )  # fmt: skip
+    finally:
+        os.close(mouth)
+    assert ended.stderr == b""
+    assert ended.returncode == program.PIPE_CLOSED
