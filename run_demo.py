@@ -2,7 +2,7 @@
 
 import sys
 
-from xnect.apps.main import main
+from xnect.__main__ import main
 
 if __name__ == "__main__":
     raise SystemExit(main(["run", *sys.argv[1:]]))

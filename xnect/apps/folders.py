@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xnect.errors import OutputError
@@ -72,6 +73,24 @@ def refuse_source(folder: Path, source: str | Path) -> None:
     home = home / LOG_NAME if home.is_dir() and home == folder.resolve() else home
     if any(path.resolve() == home for path in results_in(folder)):
         raise OutputError(f"{source} is what is read, and would be replaced by the results; give another --output")
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make the folder and keep other programs from writing there meanwhile.
+
+    Raises:
+        OutputError: Another program writes there already, or it cannot be made.
+    """
+    from xnect.formats import files
+
+    with contextlib.ExitStack() as claim:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            claim.enter_context(files.claimed(folder))
+        except OSError as error:
+            raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
+        yield
 
 
 def prepare(folder: Path) -> None:

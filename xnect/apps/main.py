@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xnect.apps.options import Parser, dashed, version_line
-from xnect.apps.signals import INTERRUPTED
+from xnect.apps.signals import INTERRUPTED, loud, quiet
 from xnect.errors import ConfigError, XnectError, one_line
 
 _log = logging.getLogger(__name__)
@@ -78,6 +78,19 @@ def overview() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated."""
+    try:
+        try:
+            return _answer(argv)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here and not at the interpreter's end, where a closed pipe shows its inside
+    except BrokenPipeError:  # whoever read our output has gone: nothing to tell, nobody to tell it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _answer(argv: Sequence[str] | None) -> int:
+    """The command of the words that were typed."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or dashed(words[:1])[0] in ("--help", "-h", "help"):
         sys.stdout.write(overview())
@@ -97,17 +110,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _guarded(command: Command, argv: list[str]) -> int:
     """Run a command; whatever the user can mend becomes one line."""
     try:
+        loud()
         result = importlib.import_module(command.module).main(argv)
     except ConfigError as error:
         return _fail(command, error, USAGE)
     except XnectError as error:
         return _fail(command, error)
     except KeyboardInterrupt:
+        quiet()
         print(f"xnect {command.name}: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has gone: nothing to tell, nobody to tell it to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+    except BrokenPipeError:
+        raise
     except (OSError, MemoryError, TimeoutError) as error:
         return _fail(command, error)
     except ModuleNotFoundError as error:

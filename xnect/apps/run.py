@@ -369,11 +369,14 @@ def _record(run: _Run, source: Source, folder: Path) -> bool:
         if recording.is_complete(folder, config, info):
             _log.info("%s: complete already", folder)
             return False
-    elif not config.output.overwrite:
+    refuses = not (config.output.resume or config.output.overwrite)
+    if refuses:
         folders.refuse_results(folder)
     folders.refuse_source(folder, info.uri)
     _get_ready(run, source)  # before the folder is touched: without weights nothing is to be left behind
-    with run.stop.while_recording():
+    with run.stop.while_recording(), folders.claimed(folder):
+        if refuses:  # somebody may have been quicker
+            folders.refuse_results(folder)
         earlier = recording.set_aside(folder) if config.output.resume else None
         folders.prepare(folder)
         folders.check_space(folder)

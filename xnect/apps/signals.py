@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,13 +15,25 @@ from types import FrameType
 
 INTERRUPTED, TERMINATED = 130, 143
 
-INSIST_S = 0.5  # a stop that was lost (an exception raised in a destructor is dropped) is raised again so often
+INSIST_S = 0.25  # a stop that was lost (an exception raised in a destructor is dropped) is raised again so often
+PATIENCE = 3  # and so many times, before a process of our own that has nothing open is ended on the spot
 SAME_S = 0.3  # two Ctrl-C nearer than this are one: some starters hand on what the terminal sends to all anyway
 
 NOTHING = "stopped before the first frame; nothing was written"
 WHOLE = "stopped; what was recorded is whole"
 
 _log = logging.getLogger(__name__)
+_OVER = b"\0"  # no signal has this number
+
+
+class Process:
+    """The process we run in.
+
+    Attributes:
+        ours: Whether nothing else runs in it: it may then be ended on the spot.
+    """
+
+    ours = False
 
 
 class Stop:
@@ -98,12 +111,32 @@ class Stop:
         self._left.set()
         self.event.set()
 
-    def insist(self) -> None:
-        """Raise a stop again until the run ends; runs in a thread of its own."""
-        self.event.wait()
-        while not self._left.wait(INSIST_S):
-            if not self.recording:
+    def insist(self, heard: socket.socket) -> None:
+        """Raise a stop again until the run ends; runs in a thread of its own.
+
+        It hears of signals by itself: the main thread may be deep in a library (compiling, loading) and will not take
+        any for seconds.
+
+        Args:
+            heard: Gives the numbers of the signals that come, and ``_OVER`` at the end of the run.
+        """
+        number = heard.recv(1)
+        while number not in (b"", _OVER, bytes([signal.SIGINT]), bytes([signal.SIGTERM])):
+            number = heard.recv(1)
+        tries = 0
+        while number not in (b"", _OVER) and not self._left.wait(INSIST_S):
+            tries = 0 if self.recording else tries + 1
+            if Process.ours and tries > PATIENCE - 1:
+                self._end(TERMINATED if number[0] == signal.SIGTERM else INTERRUPTED)
+            if tries:
                 _thread.interrupt_main(signal.SIGTERM)
+
+    def _end(self, code: int) -> None:
+        """End the process; nothing is open that could be torn."""
+        teller = threading.Thread(target=self.tell, daemon=True)  # whoever reads our messages may be stuck as well
+        teller.start()
+        teller.join(INSIST_S)
+        os._exit(self.code or code)
 
 
 @contextlib.contextmanager
@@ -113,11 +146,35 @@ def caught() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+    here, there = socket.socketpair()
+    there.setblocking(False)
+    ears_before = signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    threading.Thread(target=stop.insist, name="xnect-insist", daemon=True).start()
+    insisting = threading.Thread(target=stop.insist, args=(here,), name="xnect-insist", daemon=True)
+    insisting.start()
     try:
         yield stop
     finally:
         stop.leave()
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(ears_before)
+        with contextlib.suppress(OSError):
+            there.send(_OVER)
+        insisting.join(1.0)
+        here.close()
+        there.close()
+
+
+def quiet() -> None:
+    """From here on Ctrl-C just ends the process, without a word: there is nothing to be told, or nobody to tell it."""
+    with contextlib.suppress(ValueError):  # not the main thread
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def loud() -> None:
+    """Ctrl-C raises KeyboardInterrupt again, which is told in one line; nothing where somebody else set a handler."""
+    with contextlib.suppress(ValueError):
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

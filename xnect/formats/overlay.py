@@ -7,6 +7,7 @@ exact times of the frames are given back to the packets on the way.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from xnect.errors import OutputError
-from xnect.formats.files import replacing
+from xnect.formats.files import Syncer, replacing
 from xnect.formats.painter import PaintOptions, paint
 from xnect.formats.people import FrameRecord
 from xnect.structures import U8, Frame, FrameResult
@@ -50,6 +51,7 @@ class OverlayWriter:
         self._start_s: float | None = None
         self._times: list[float] = []
         self._failed = False
+        self._syncer: Syncer | None = None
 
     def write(self, record: FrameRecord) -> None:
         """Encode one frame at its own time; raises OutputError where that fails."""
@@ -83,6 +85,7 @@ class OverlayWriter:
         codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
         codec.color_range = _LIMITED_RANGE
         self._stream = stream
+        self._syncer = Syncer(self._directory / RUNNING_NAME)
 
     def _paint(self, frame: Frame, result: FrameResult) -> None:
         image = frame.image_bgr
@@ -123,6 +126,9 @@ class OverlayWriter:
         if self._container is None:
             return
         container, self._container = self._container, None
+        if self._syncer is not None:
+            with contextlib.suppress(OSError):  # the finished file is put on the disk anyway
+                self._syncer.close()
         running = self._directory / RUNNING_NAME
         try:
             if self._stream is not None and not self._failed:

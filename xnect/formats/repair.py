@@ -13,7 +13,7 @@ import av
 
 from xnect.errors import FormatError, OutputError, XnectError
 from xnect.formats import overlay
-from xnect.formats.files import replacing
+from xnect.formats.files import claimed, replacing
 from xnect.formats.jsonl import FILE_NAME
 from xnect.formats.recording import Recording, salvage
 from xnect.formats.registry import FORMATS, write_format
@@ -53,7 +53,7 @@ def repair(directory: str | Path) -> RepairReport:
 
     Raises:
         FormatError: There is no log, or its first line cannot be read.
-        OutputError: The folder cannot be written to.
+        OutputError: The folder cannot be written to, or another program is recording into it.
     """
     directory = Path(directory)
     log = directory / FILE_NAME
@@ -62,17 +62,24 @@ def repair(directory: str | Path) -> RepairReport:
     made: list[str] = []
     lost: list[str] = []
     try:
-        _sweep(directory)
-        recording, changed = _mend_log(log, made, lost)
-        names = [name for name in recording.header.formats if name in FORMATS and name != "jsonl"]
-        if "overlay" in names or (directory / overlay.RUNNING_NAME).exists():
-            _mend_overlay(directory, recording, made, lost)
-        for name in names:
-            if name != "overlay":
-                _mend_format(name, recording, directory, changed, made, lost)
+        with claimed(directory):
+            frames = _mend(directory, log, made, lost)
     except OSError as error:
         raise OutputError(f"cannot mend {directory}: {error.strerror or error}") from error
-    return RepairReport(len(recording), tuple(made), tuple(lost))
+    return RepairReport(frames, tuple(made), tuple(lost))
+
+
+def _mend(directory: Path, log: Path, made: list[str], lost: list[str]) -> int:
+    """All of it; returns the number of frames in the log."""
+    _sweep(directory)
+    recording, changed = _mend_log(log, made, lost)
+    names = [name for name in recording.header.formats if name in FORMATS and name != "jsonl"]
+    if "overlay" in names or (directory / overlay.RUNNING_NAME).exists():
+        _mend_overlay(directory, recording, made, lost)
+    for name in names:
+        if name != "overlay":
+            _mend_format(name, recording, directory, changed, made, lost)
+    return len(recording)
 
 
 def _sweep(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -14,6 +15,7 @@ import av
 
 from xnect.errors import OutputError, XnectError
 from xnect.formats import recording
+from xnect.formats.files import claimed
 from xnect.formats.header import RecordingHeader, SourceInfo
 from xnect.formats.jsonl import FILE_NAME
 from xnect.formats.people import FrameRecord, Writer, people_of
@@ -49,6 +51,8 @@ class Writers:
         self._closed = False
         self._left_out = 0
         self._last = (-1, -math.inf)
+        self._claim = contextlib.ExitStack()
+        self._claim.enter_context(claimed(directory))
         for entry in self._formats:
             if entry.live is not None:
                 self._try(entry.name, lambda e=entry: self._open.__setitem__(e.name, e.live(directory, header)))  # type: ignore[misc]
@@ -104,7 +108,8 @@ class Writers:
         for name, writer in self._open.items():
             self._try(name, writer.close)
         self._open.clear()
-        self._export()
+        with self._claim:
+            self._export()
         if self._left_out:
             self.failures["numbers"] = (
                 f"{self._left_out} people with impossible numbers (not finite, out of range) were left out"
@@ -119,6 +124,7 @@ class Writers:
         for name, writer in self._open.items():
             self._try(name, writer.close)
         self._open.clear()
+        self._claim.close()
 
     def _export(self) -> None:
         later = [f for f in self._formats if f.export is not None]
@@ -167,23 +173,25 @@ def open_writers(output_dir: Path, formats: Sequence[str], header: RecordingHead
         overwrite: Replace the files of an earlier recording of these formats.
 
     Raises:
-        OutputError: Unknown format; files are there already; the folder cannot be written to.
+        OutputError: Unknown format; files are there already; another program writes there; the folder cannot be written
+            to.
     """
     output_dir = Path(output_dir)
     entries = chosen(formats)
     header = dataclasses.replace(header, formats=tuple(e.name for e in entries))
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
-        present = sorted(p for e in entries for pattern in e.files for p in output_dir.glob(pattern))
-        if present and not overwrite:
-            raise OutputError(
-                f"{present[0]} is there already; give --overwrite to replace it, --resume to go on, or another folder"
-            )
-        for path in present:
-            path.unlink()
+        with claimed(output_dir):
+            present = sorted(p for e in entries for pattern in e.files for p in output_dir.glob(pattern))
+            if present and not overwrite:
+                raise OutputError(
+                    f"{present[0]} is there already; give --overwrite to replace it, --resume to go on, or another folder"
+                )
+            for path in present:
+                path.unlink()
+            writers = Writers(output_dir, header, entries)
     except OSError as error:
         raise OutputError(f"cannot write to {output_dir}: {error.strerror or error}") from error
-    writers = Writers(output_dir, header, entries)
     if "jsonl" in writers.failures:
         what = writers.failures["jsonl"]
         writers.abandon()

@@ -15,7 +15,10 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint; an older one stays intact until the new one is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    torch.save(state, part)
+    with part.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())  # a power cut must not leave an empty file under the good name
     os.replace(part, path)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from xnect.training import checkpoints
+from xnect.training import checkpoints, stopping
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +130,23 @@ class Trainer:
     def run(
         self, evaluate: Callable[[nn.Module], dict[str, float]] | None = None, stop_after: int | None = None
     ) -> None:
-        """Train to the end of the schedule (or ``stop_after`` steps more), evaluating the average now and then."""
+        """Train to the end of the schedule (or ``stop_after`` steps more), evaluating the average now and then.
+
+        Raises:
+            SystemExit: Ctrl-C or SIGTERM came; the step in hand was finished and the checkpoint written.
+        """
+        with stopping.heard() as stop:
+            self._run(evaluate, stop, stop_after)
+
+    def _run(
+        self, evaluate: Callable[[nn.Module], dict[str, float]] | None, stop: stopping.Stop, stop_after: int | None
+    ) -> None:
         begun, before = time.monotonic(), self.elapsed_s
         saved = evaluated = begun
         last = None if stop_after is None else self.step + stop_after
         bar = tqdm(total=self.config.steps, initial=self.step, unit=" steps", smoothing=0.05)
         try:
-            while self.progress < 1 and self.step != last:
+            while self.progress < 1 and self.step != last and not stop.code:
                 loss = self._one_step()
                 now = time.monotonic()
                 self.elapsed_s = before + now - begun
@@ -148,13 +158,18 @@ class Trainer:
                 if now - saved > self.config.save_every_s:
                     self.save()
                     saved = now
-                if evaluate is not None and now - evaluated > self.config.eval_every_s:
+                if evaluate is not None and not stop.code and now - evaluated > self.config.eval_every_s:
+                    self.save()  # that takes minutes, and may be broken off
+                    saved = time.monotonic()
                     self.record(evaluate(self.average.net))
                     evaluated = time.monotonic()
                     before -= evaluated - now  # evaluation does not count as training time
         finally:
             bar.close()
             self.save()
+        if stop.code:
+            tqdm.write(f"stopped after step {self.step}; --resume goes on")
+            return
         if evaluate is not None and self.progress >= 1:
             self.record(evaluate(self.average.net))
 

@@ -5,12 +5,13 @@ One batch per step, made on the fly from the step's own seed, so that a run take
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch
 from tqdm import tqdm
 
 from xnect.errors import ConfigError, WeightsError
+from xnect.training import checkpoints, stopping
 from xnect.training.lifting_data import Imitation, LiftingBatch, make_batch
 from xnect.training.lifting_model import LiftingNet, export, lifting_loss, placed
 from xnect.training.lifting_poses import PoseSampler
@@ -65,7 +67,7 @@ class Stage2Trainer:
         rng = np.random.default_rng((self.recipe.seed, step))
         return make_batch(self.sampler, rng, self.recipe.batch, self.imitation)
 
-    def batches(self) -> Iterator[LiftingBatch]:
+    def batches(self) -> Generator[LiftingBatch, None, None]:
         """Batches from the present step on; the next is made while the present one is learnt."""
         with ThreadPoolExecutor(1) as worker:
             upcoming: Future[LiftingBatch] = worker.submit(self.batch, self.step)
@@ -120,9 +122,7 @@ class Stage2Trainer:
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        part = path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(path)
+        checkpoints.save(path, state)
 
     def resume(self, path: Path) -> None:
         """Take up a checkpoint.
@@ -153,6 +153,7 @@ def train(recipe: Stage2Recipe, data: Path, output: Path, *, resume: bool = Fals
 
     Raises:
         XnectError: Data or checkpoint cannot be used.
+        SystemExit: Ctrl-C or SIGTERM came; the checkpoint was written.
     """
     trainer = Stage2Trainer(recipe, data, device)
     output.mkdir(parents=True, exist_ok=True)
@@ -166,15 +167,20 @@ def train(recipe: Stage2Recipe, data: Path, output: Path, *, resume: bool = Fals
     every = max(1, recipe.steps // 40)
     started, error_mm = time.perf_counter(), float("nan")
     bar = tqdm(total=recipe.steps, initial=trainer.step, desc="stage2", unit="step", file=sys.stderr)
-    for batch in trainer.batches():
-        loss, error = trainer.learn(batch)
-        error_mm = error * 1000 if math.isnan(error_mm) else 0.98 * error_mm + 0.02 * error * 1000
-        bar.update()
-        if trainer.step % every == 0 or trainer.step == recipe.steps:
-            tuned = trainer.validate(held_out)
-            bar.set_postfix(mm=f"{error_mm:.1f}", held_out=f"{tuned:.1f}")
-            _log(log, trainer, loss, error_mm, tuned, time.perf_counter() - started)
-            trainer.save(checkpoint)
+    with stopping.heard() as stop, contextlib.closing(trainer.batches()) as batches:
+        for batch in batches:
+            loss, error = trainer.learn(batch)
+            error_mm = error * 1000 if math.isnan(error_mm) else 0.98 * error_mm + 0.02 * error * 1000
+            bar.update()
+            if trainer.step % every == 0 or trainer.step == recipe.steps:
+                tuned = trainer.validate(held_out)
+                bar.set_postfix(mm=f"{error_mm:.1f}", held_out=f"{tuned:.1f}")
+                _log(log, trainer, loss, error_mm, tuned, time.perf_counter() - started)
+                trainer.save(checkpoint)
+            if stop.code:
+                trainer.save(checkpoint)
+                bar.write(f"stopped after step {trainer.step}; --resume goes on")
+                break
     bar.close()
     weights = output / "stage2.safetensors"
     export(trainer.averaged, weights, _card(trainer, recipe))

@@ -209,3 +209,20 @@ def test_training_and_drawing_tell_what_is_wrong_in_one_line_at_once(words, code
     assert len(done.stderr.splitlines()) == 1
     assert message in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe is another error there")
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["run", "--print-config"]])
+def test_an_output_that_nobody_reads_shows_no_traceback(words):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ear, mouth = os.pipe()
+    os.close(ear)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "xnect", *words], stdout=mouth, stderr=subprocess.PIPE, cwd=ROOT, env=environment,
+            check=False,
+        )  # fmt: skip
+    finally:
+        os.close(mouth)
+    assert ended.stderr == b""
+    assert ended.returncode == program.PIPE_CLOSED

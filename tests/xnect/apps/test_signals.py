@@ -106,3 +106,63 @@ def test_what_a_stop_breaks_off_is_no_error():
             raise OSError("disk full")
     with signals.caught() as stop, pytest.raises(OSError, match="disk"), stop.taken():
         raise OSError("disk full")
+
+
+def test_a_process_of_our_own_ends_though_a_library_holds_it():
+    start = time.monotonic()
+    code, _, err = _run(
+        """
+        import logging
+        logging.basicConfig()
+        signals.Process.ours = True
+        with signals.caught() as stop:
+            print("ready", flush=True)
+            while time.monotonic() < time.monotonic() + 1:
+                try:
+                    time.sleep(0.01)
+                except KeyboardInterrupt:
+                    pass  # a library that takes every exception for its own
+        """,
+        signal.SIGTERM,
+    )
+    assert code == signals.TERMINATED
+    assert signals.NOTHING in err
+    assert time.monotonic() - start < 15
+
+
+def test_a_stop_is_heard_while_the_main_thread_is_deep_in_a_library():
+    code, _, err = _run(
+        """
+        import hashlib, logging
+        logging.basicConfig()
+        signals.Process.ours = True
+        with signals.caught() as stop:
+            print("ready", flush=True)
+            hashlib.pbkdf2_hmac("sha256", b"a", b"b", 200_000_000)  # minutes, and lets the interpreter go on beside
+        """,
+        signal.SIGTERM,
+    )
+    assert code == signals.TERMINATED
+    assert signals.NOTHING in err
+
+
+START = """
+    import signal
+    import xnect.__main__
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL, "Ctrl-C would show a traceback"
+    from xnect.apps import main, signals
+    signals.loud()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signals.quiet()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup does: stays so
+    signals.loud()
+    signals.quiet()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    print("ready", flush=True)
+"""
+
+
+def test_ctrl_c_shows_no_traceback_while_the_program_is_being_imported():
+    code, _, err = _run(START)
+    assert code == 0, err
