@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import sys
 import types
 import typing
 from dataclasses import dataclass, field
@@ -88,11 +89,11 @@ class DetectionConfig:
         max_peaks: Candidates kept per joint type.
     """
 
-    peak_threshold: float = 0.18
+    peak_threshold: float = 0.25
     weak_threshold: float = 0.1
     limb_threshold: float = 0.08
     min_joints: int = 3
-    min_score: float = 0.15
+    min_score: float = 0.2
     max_people: int = 10
     max_peaks: int = 64
 
@@ -405,7 +406,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
 
 def _plain(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not abs(value) < 1e300:  # neither NaN nor infinity nor a whole number that no float can hold
+        if not abs(value) <= sys.float_info.max:  # neither NaN nor infinity nor a whole number that no float can hold
             raise ConfigError(f"{where} must be a finite number")
         return float(value)
     if type(value) is not kind or (kind is int and not abs(value) < 2**63):
