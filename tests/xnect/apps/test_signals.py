@@ -108,6 +108,10 @@ def test_what_a_stop_breaks_off_is_no_error():
         raise OSError("disk full")
 
 
+@pytest.mark.skipif(
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+    reason="a background job of a shell: Ctrl-C is ignored from the start",
+)
 def test_a_process_of_our_own_ends_though_a_library_holds_it():
     start = time.monotonic()
     code, _, err = _run(
