@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import backbone
@@ -34,25 +35,31 @@ class NetworkSpec:
         width: Factor on the trunk's channels.
         head: Channels of the heads at stride 16; half as many at stride 8.
         encoding: Whether the 3D head is there.
+        surroundings: Whether the heads see the wider surroundings too, from stride 32.
     """
 
     trunk: str = "selecsls42"
     width: float = 0.5
     head: int = 128
     encoding: bool = False
+    surroundings: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no network of ours is (a weights file may say anything); raises WeightsError."""
-        kinds = ((self.trunk, str), (self.width, float), (self.head, int), (self.encoding, bool))
+        kinds = (
+            (self.trunk, str), (self.width, float), (self.head, int), (self.encoding, bool), (self.surroundings, bool)
+        )  # fmt: skip
         if any(type(value) is not kind for value, kind in kinds):
-            raise WeightsError(f"a network is told by trunk, width, head and encoding, not by {self}")
+            raise WeightsError(f"a network is told by trunk, width, head, encoding and surroundings, not by {self}")
         if self.trunk not in backbone.names() or not 0.05 <= self.width <= 4 or not 16 <= self.head <= 1024:
             raise WeightsError(f"no such network: {self}")
 
 
-def _conv(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
+def _conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
+        nn.Conv2d(
+            channels_in, channels_out, kernel, stride, padding=kernel // 2 * dilation, dilation=dilation, bias=False
+        ),
         nn.BatchNorm2d(channels_out),
         nn.ReLU(inplace=True),
     )
@@ -64,6 +71,27 @@ def _up(channels_in: int, channels_out: int) -> nn.Sequential:
         nn.BatchNorm2d(channels_out),
         nn.ReLU(inplace=True),
     )
+
+
+class _Surroundings(nn.Module):
+    """Features at stride 16 plus what lies far around them.
+
+    A joint of somebody who fills the picture is told by parts of the body that lie 200 px away; the trunk's features
+    see 100 px on each side at most, and mostly less. At stride 32 three convolutions see twice as far for a hundredth of the
+    network's time. The last one starts at zero, so weights trained without this part stay what they are.
+    """
+
+    def __init__(self, channels: int, wide: int) -> None:
+        super().__init__()
+        self.far = nn.Sequential(
+            _conv(channels, wide, 3, stride=2), _conv(wide, wide, 3, dilation=2), _conv(wide, wide, 3, dilation=4)
+        )
+        self.back = nn.Conv2d(wide, channels, 1)
+
+    def forward(self, f16: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        far = F.interpolate(self.back(self.far(f16)), scale_factor=2.0, mode="nearest")
+        return f16 + far[:, :, : f16.shape[2], : f16.shape[3]]
 
 
 class Stage1(nn.Module):
@@ -79,6 +107,8 @@ class Stage1(nn.Module):
         self.trunk = backbone.create_model(spec.trunk, features_only=True, out_strides=(8, 16), width=spec.width)
         c8, c16 = self.trunk.channels
         wide, narrow = spec.head, spec.head // 2
+        if spec.surroundings:
+            self.surroundings = _Surroundings(c16, wide)
         self.context = nn.Sequential(_conv(c16, wide, 3), _conv(wide, wide, 3))
         self.up = _up(wide, narrow)
         self.lateral = _conv(c8, narrow, 1)
@@ -95,10 +125,15 @@ class Stage1(nn.Module):
         for last in (self.maps, *([self.encoding] if spec.encoding else [])):
             nn.init.normal_(last.weight, std=0.01)
             nn.init.constant_(last.get_parameter("bias"), 0.0)
+        if spec.surroundings:
+            nn.init.zeros_(self.surroundings.back.weight)
+            nn.init.zeros_(self.surroundings.back.get_parameter("bias"))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Normalised RGB (B, 3, H, W) -> maps (B, 14 + 26, H/8, W/8) and encoding (B, 63, H/8, W/8) or None."""
         f8, f16 = self.trunk(images)
+        if self.spec.surroundings:
+            f16 = self.surroundings(f16)
         lateral = self.lateral(f8)
         features = self.refine(torch.cat([self.up(self.context(f16)), lateral], 1))
         encoding = None

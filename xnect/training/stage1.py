@@ -46,13 +46,18 @@ def read_stores(options: argparse.Namespace) -> tuple[Store | None, Store | None
 
 
 def build(options: argparse.Namespace) -> Stage1:
-    """The network to train: random, or from --init; a 3D head that the file lacks starts at random."""
+    """The network to train: random, or from --init; parts that the file lacks start at random."""
     if options.init is None:
-        return Stage1(NetworkSpec(options.network, options.width, options.head, options.encoding))
+        return Stage1(
+            NetworkSpec(options.network, options.width, options.head, options.encoding, options.surroundings)
+        )
     known = load_stage1(options.init)
-    if known.spec.encoding or not options.encoding:
-        return known
-    net = Stage1(replace(known.spec, encoding=True))
+    spec = replace(
+        known.spec,
+        encoding=known.spec.encoding or options.encoding,
+        surroundings=known.spec.surroundings or options.surroundings,
+    )
+    net = Stage1(spec)
     net.load_state_dict(known.state_dict(), strict=False)
     return net
 
