@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import tempfile
 import warnings
@@ -112,7 +113,7 @@ def export_openvino(
     with tempfile.TemporaryDirectory() as folder:
         onnx_path = Path(folder) / "model.onnx"
         _write_onnx(model, onnx_path, size, dynamic_size)
-        core = ov.Core()
+        core = _core()
         converted = core.read_model(onnx_path)
         compiled = core.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         names = output_names(model)
@@ -124,6 +125,12 @@ def export_openvino(
             raise ExportError(f"cannot write {path}: {error}") from error
     size_bytes = path.stat().st_size + path.with_suffix(".bin").stat().st_size
     return ExportReport(path, size_bytes, difference, output_names(model))
+
+
+@functools.cache
+def _core() -> Any:
+    """One for the whole program: each puts a stack under signal handlers, and frees it while another one uses it."""
+    return _need("openvino", "openvino").Core()
 
 
 def _need(module: str, extra: str) -> Any:

@@ -48,9 +48,7 @@ def read_stores(options: argparse.Namespace) -> tuple[Store | None, Store | None
 def build(options: argparse.Namespace) -> Stage1:
     """The network to train: random, or from --init; parts that the file lacks start at random."""
     if options.init is None:
-        return Stage1(
-            NetworkSpec(options.network, options.width, options.head, options.encoding, options.surroundings)
-        )
+        return Stage1(NetworkSpec(options.network, options.width, options.head, options.encoding, options.surroundings))
     known = load_stage1(options.init)
     spec = replace(
         known.spec,

@@ -8,6 +8,7 @@ import torch
 from xnect.apps.main import main
 from xnect.config import NetworkConfig
 from xnect.stages.executors import choose, package
+from xnect.stages.executors.convert import core
 from xnect.stages.network import NetworkSpec, Stage1, save_stage1
 
 
@@ -42,9 +43,9 @@ def test_onnx_computes_the_same(small, picture, tmp_path, capfd):
 
 
 def test_openvino_computes_the_same(small, picture, tmp_path):
-    ov = pytest.importorskip("openvino")
+    pytest.importorskip("openvino")
     assert main(["export", "openvino", "--weights", str(small), "--output", str(tmp_path / "out" / "net.xml")]) == 0
-    compiled = ov.Core().compile_model(tmp_path / "out" / "net.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(tmp_path / "out" / "net.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled([picture[None]])
     for name, wanted in zip(("maps", "encoding"), expected(small, picture), strict=True):
         np.testing.assert_allclose(found[name][0], wanted, atol=2e-3 * np.abs(wanted).max())

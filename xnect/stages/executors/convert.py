@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import warnings
 from pathlib import Path
@@ -22,6 +23,16 @@ def openvino() -> Any:
     except ImportError as error:
         raise WeightsError(f"OpenVINO cannot be used ({error}): pip install 'xnect[openvino]'") from error
     return module
+
+
+@functools.cache
+def core() -> Any:
+    """OpenVINO's ``Core``, one for the whole program, which keeps it to its end; raises WeightsError.
+
+    A ``Core`` puts a stack for signal handlers under the thread that makes it, and frees that stack when it goes, also
+    where another ``Core`` or thread has it in use by then: after that the next Ctrl-C is a segmentation fault.
+    """
+    return openvino().Core()
 
 
 def float_package(weights: Path, weights_sha256: str) -> Package:
@@ -69,7 +80,7 @@ def as_model(source: Package, size_px: tuple[int, int] | None = None) -> Any:
     """A package as an OpenVINO model, for pictures of one size [px] or of any."""
     ov = openvino()
     weights = ov.Tensor(memoryview_array(source.weights))
-    model = ov.Core().read_model(source.model, weights)
+    model = core().read_model(source.model, weights)
     if size_px is not None:
         model.reshape([1, size_px[1], size_px[0], 3])
     return model

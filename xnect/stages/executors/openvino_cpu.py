@@ -9,7 +9,7 @@ from typing import Any
 
 from xnect.errors import WeightsError
 from xnect.stages.executors.base import try_out
-from xnect.stages.executors.convert import as_model, openvino
+from xnect.stages.executors.convert import as_model, core
 from xnect.stages.executors.package import Package
 from xnect.structures import F32, U8
 
@@ -20,7 +20,7 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 def capabilities() -> frozenset[str]:
     """Number types that OpenVINO computes fast on this processor, as ``FP32``, ``BF16``, ``INT8``; raises WeightsError."""
-    return frozenset(openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return frozenset(core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 class OpenVinoExecutor:
@@ -75,7 +75,7 @@ class OpenVinoExecutor:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            model = openvino().Core().compile_model(as_model(self._source, size_px), "CPU", settings)
+            model = core().compile_model(as_model(self._source, size_px), "CPU", settings)
         except RuntimeError as error:
             last = str(error).strip().splitlines()[-1]
             raise WeightsError(f"OpenVINO cannot compile the network for {size_px[0]}x{size_px[1]}: {last}") from error
