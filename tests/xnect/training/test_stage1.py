@@ -17,7 +17,7 @@ from xnect.codec.pafs import draw_pafs
 from xnect.config import NetworkConfig
 from xnect.errors import FormatError, WeightsError
 from xnect.skeleton.joints import FLIP_2D, LIMBS
-from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, load_stage1
+from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, load_stage1, save_stage1
 from xnect.structures import PoseMaps
 from xnect.training import stage1
 from xnect.training.batches import Batches
@@ -245,6 +245,21 @@ def test_frozen_parts_stay_as_they_are(store, tmp_path):
     assert not {k for k in same if k.startswith(("context.", "maps.", "trunk.features.1."))} - {
         k for k in same if k.endswith("num_batches_tracked")
     }
+
+
+def test_weights_that_get_to_see_their_surroundings_begin_as_they_were(tmp_path):
+    torch.manual_seed(2)
+    save_stage1(Stage1(NetworkSpec("selecsls42", 0.25, 64)).eval(), tmp_path / "before.safetensors", {})
+    (tmp_path / "train13.json").write_text("{}")
+    given = ["--data", str(tmp_path), "--output", str(tmp_path), "--init", str(tmp_path / "before.safetensors")]
+    before = stage1.build(stage1.parse(given)).eval()
+    after = stage1.build(stage1.parse([*given, "--surroundings"])).eval()
+    assert (before.spec.surroundings, after.spec.surroundings) == (False, True)
+    picture = torch.rand(1, 3, 80, 112)  # 5 x 7 cells at stride 16: an odd number of both
+    with torch.no_grad():
+        assert torch.equal(before(picture)[0], after(picture)[0])
+        torch.nn.init.ones_(after.surroundings.back.get_parameter("bias"))
+        assert not torch.equal(before(picture)[0], after(picture)[0])
 
 
 def test_a_damaged_checkpoint_is_refused(store, tmp_path):

@@ -49,9 +49,10 @@ def reference(frames):
 
 @pytest.fixture
 def small(tmp_path):
-    """Weights of a tiny network, with the 3D encoding."""
+    """Weights of a tiny network with all its parts."""
     torch.manual_seed(0)
-    net = Stage1(NetworkSpec("selecsls42", 0.1, 16, encoding=True)).eval()
+    net = Stage1(NetworkSpec("selecsls42", 0.1, 16, encoding=True, surroundings=True)).eval()
+    torch.nn.init.normal_(net.surroundings.back.weight)
     save_stage1(net, tmp_path / "small.safetensors", {})
     return tmp_path / "small.safetensors"
 
@@ -98,7 +99,7 @@ def choose_can(what, executor):
 
 
 @needs_openvino
-@pytest.mark.parametrize("size", [(96, 64), (64, 160)])
+@pytest.mark.parametrize("size", [(96, 64), (64, 160), (112, 80)])
 def test_maps_and_encoding_agree_for_any_size(small, size):
     ours = choose.load_network(str(small), NetworkConfig(device="cpu", executor="openvino", precision="fp32"))
     theirs = choose.load_network(str(small), NetworkConfig(device="cpu", executor="torch", precision="fp32"))
