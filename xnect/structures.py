@@ -124,7 +124,7 @@ class Detections:
     """People found in one frame, in 2D (from our Stage I or from any other detector).
 
     Attributes:
-        joints_px: float32 (P, 14, 2), x then y [px of the frame]; 0 where not seen.
+        joints_px: float32 (P, 14, 2), x then y [px of the frame]; where not seen a guess, or 0.
         confidence: float32 (P, 14), 0 to 1; 0 = not seen.
         score: float32 (P,), 0 to 1, how sure the whole person is.
         encoding: float32 (P, 14, 63), the 3D encoding read at each seen joint (0 where not seen), or None.

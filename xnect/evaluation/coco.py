@@ -162,8 +162,8 @@ def _with_13_joints(annotation: dict[str, Any]) -> dict[str, Any]:
 def as_results(image_id: int, people: Detections, most: int = MOST_PEOPLE) -> list[dict[str, Any]]:
     """People of one picture as COCO results with 13 joints, the best ``most`` by score.
 
-    COCO judges a guess for every joint; one that was not seen is put at the mean of those that were, as was done for the
-    peers' figures.
+    COCO judges a guess for every joint. Where a detector gives none (0, 0) for one that it did not see, the mean of those
+    that it saw stands in.
     """
     rows = []
     for k in np.argsort(-people.score, kind="stable")[:most]:
@@ -171,7 +171,7 @@ def as_results(image_id: int, people: Detections, most: int = MOST_PEOPLE) -> li
         seen = people.confidence[k] > 0
         if not seen.any():
             continue
-        joints[~seen] = joints[seen].mean(0)
+        joints[~seen & (joints == 0).all(1)] = joints[seen].mean(0)
         points = np.concatenate([joints[COCO_13], people.confidence[k, COCO_13, None]], 1)
         rows.append(
             {

@@ -8,14 +8,21 @@ from xnect.codec.heatmaps import find_peaks
 from xnect.config import DetectionConfig
 from xnect.geometry import apply_affine
 from xnect.stages.grouping import complete, group
+from xnect.stages.placement import place
 from xnect.structures import F32, I64, Detections, PoseMaps
+
+#: Small people are false more often than large ones: a score counts in full from this size on [cells] ...
+_SURE_SIZE = 12.0
+#: ... and falls with this power of it.
+_SIZE_POWER = 0.3
 
 
 def associate(maps: PoseMaps, config: DetectionConfig) -> Detections:
     """People of one frame.
 
     Limbs of each kind are matched for the largest sum of their scores along the affinity fields (``grouping``). Then
-    each person takes the weaker peaks that continue it. All loops are compiled, so the cost hardly grows with the number of people.
+    each person takes the weaker peaks that continue it, and what is not seen is guessed (``placement``). All loops are
+    compiled, so the cost hardly grows with the number of people.
 
     Args:
         maps: Stage I's output.
@@ -36,11 +43,12 @@ def associate(maps: PoseMaps, config: DetectionConfig) -> Detections:
     person, joint = np.nonzero(seen)
     joints[person, joint] = peaks[joint, members[person, joint]]
     confidence = np.clip(joints[..., 2], 0, 1)
-    score = confidence.sum(1) / peaks.shape[0]
+    encoding = None if maps.encoding is None else read_encoding(maps.encoding, joints[..., :2], seen)
+    sizes = place(joints, heatmaps)
+    score = np.minimum(confidence.mean(1) * (sizes / _SURE_SIZE) ** _SIZE_POWER, 1)
     order = np.argsort(-score, kind="stable")
-    cells, confidence, seen = joints[order, :, :2], confidence[order], seen[order]
-    encoding = None if maps.encoding is None else read_encoding(maps.encoding, cells, seen)
-    pixels = apply_affine(cells, maps.frame_from_map) * seen[..., None]
+    confidence, encoding = confidence[order], None if encoding is None else encoding[order]
+    pixels = apply_affine(joints[order, :, :2], maps.frame_from_map)
     return Detections(pixels.astype(np.float32), confidence, score[order].astype(np.float32), encoding)
 
 

@@ -46,7 +46,7 @@ def test_people_come_back(count):
     assert (found.confidence > 0.85).all()
 
 
-def test_missing_joints_stay_missing():
+def test_missing_joints_stay_missing_and_are_guessed():
     seen = np.ones((2, 14), bool)
     seen[0, [4, 10]] = False
     seen[1, 8:] = False
@@ -54,7 +54,9 @@ def test_missing_joints_stay_missing():
     found = associate(maps_of(truth, seen), DetectionConfig())
     rows = matched(found, truth)
     assert ((found.confidence[rows] > 0) == seen).all()
-    assert (found.joints_px[rows][~seen] == 0).all()
+    height = np.ptp(truth[..., 1], axis=1)[:, None]
+    off = np.linalg.norm(found.joints_px[rows] - truth, axis=-1) / height
+    assert off[~seen].max() < 0.35  # legs of half a body, too
 
 
 def test_crossing_limbs_go_to_their_owners():
