@@ -52,6 +52,12 @@ def _arrives(
 
 
 @njit(cache=True, fastmath=True)
+def _sunlit(to_map: np.ndarray, nearest: np.ndarray, spread: float, bias: float, p: np.ndarray, falls: float) -> float:
+    """As ``_arrives``, without a look where no direct light ``falls`` on the side at all."""
+    return _arrives(to_map, nearest, spread, bias, p[0], p[1], p[2]) if falls > 0 else 0.0
+
+
+@njit(cache=True, fastmath=True)
 def _leaves_box(eye: np.ndarray, d: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, int]:
     """How far along a ray from inside a box its wall is, and the axis that the wall is across."""
     best, axis = 1e30, 0
@@ -126,6 +132,8 @@ def paint_room(
 ) -> None:  # fmt: skip
     """A box seen from inside.
 
+    Colours are looked up at every pixel; light, shadow and the textures' level at every second one of a row.
+
     Args:
         image: float32 (H, W, 3), linear; written where ``unseen``.
         unseen: bool (H, W), pixels that no face covers wholly.
@@ -153,20 +161,31 @@ def paint_room(
     height, width = unseen.shape
     across = np.sqrt(ray[0, 0] ** 2 + ray[1, 0] ** 2 + ray[2, 0] ** 2)  # size of a pixel at distance 1
     d, p = np.empty(3), np.empty(3)
+    k, red_light, green_light, blue_light = 0, 0.0, 0.0, 0.0
     for y in range(height):
+        known = -1  # the side that level and light were last worked out for
         for x in range(width):
             if not unseen[y, x]:
+                known = -1
                 continue
-            for k in range(3):
-                d[k] = ray[k, 0] * x + ray[k, 1] * y + ray[k, 2]
+            for n in range(3):
+                d[n] = ray[n, 0] * x + ray[n, 1] * y + ray[n, 2]
             best, axis = _leaves_box(eye, d, low, high)
             side = 2 * axis + (1 if d[axis] > 0 else 0)
-            for k in range(3):
-                p[k] = eye[k] + best * d[k]
+            for n in range(3):
+                p[n] = eye[n] + best * d[n]
             u, v = _wall_axes(p, axis)
-            length = np.sqrt(d[0] ** 2 + d[1] ** 2 + d[2] ** 2)
-            footprint = best * across * np.sqrt(length / max(abs(d[axis]), 0.05)) * repeat[side]
-            k = _level(levels, side, footprint)
+            if side != known or x % 2 == 0:
+                known = side
+                length = np.sqrt(d[0] ** 2 + d[1] ** 2 + d[2] ** 2)
+                footprint = best * across * np.sqrt(length / max(abs(d[axis]), 0.05)) * repeat[side]
+                k = _level(levels, side, footprint)
+                open_, falls = _corner_light(p, low, high, axis), direct[side]
+                open_ *= _occluded(occlusion, corner, step, p[0], p[2]) if side == 2 else 1.0
+                falls *= _sunlit(to_map, nearest, spread, bias, p, falls) * (0.5 + 0.5 * open_)
+                red_light = light[side, 0] * open_ + falls * sun[0]
+                green_light = light[side, 1] * open_ + falls * sun[1]
+                blue_light = light[side, 2] * open_ + falls * sun[2]
             red, green, blue = bilinear(
                 texels, levels[side, k, 0], levels[side, k, 1], levels[side, k, 2], u * repeat[side], v * repeat[side]
             )
@@ -177,15 +196,9 @@ def paint_room(
             glow = 0.0
             if n >= 0:
                 red, green, blue, glow = _panel_colour(panels, panel_levels, n, texels, a, b, rim)
-            open_ = _corner_light(p, low, high, axis)
-            if side == 2:
-                open_ *= _occluded(occlusion, corner, step, p[0], p[2])
-            falls = direct[side]
-            if falls > 0:
-                falls *= _arrives(to_map, nearest, spread, bias, p[0], p[1], p[2]) * (0.5 + 0.5 * open_)
-            image[y, x, 0] = red * red * (light[side, 0] * open_ + falls * sun[0] + glow)
-            image[y, x, 1] = green * green * (light[side, 1] * open_ + falls * sun[1] + glow)
-            image[y, x, 2] = blue * blue * (light[side, 2] * open_ + falls * sun[2] + glow)
+            image[y, x, 0] = red * red * (red_light + glow)
+            image[y, x, 1] = green * green * (green_light + glow)
+            image[y, x, 2] = blue * blue * (blue_light + glow)
 
 
 @njit(cache=True, fastmath=True)

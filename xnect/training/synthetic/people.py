@@ -110,7 +110,7 @@ class Garment:
         _fit(v, self.bind, self.share, self.offset_m, scale.astype(np.float32), out)
         push = _PUSH.get(self.category, 0.0)
         if push:
-            out += np.float32(push) * vertex_normals(out, self.faces)
+            out += np.float32(push) * vertex_normals(out, self.faces, np.ones(len(out), np.bool_))
         return out
 
 

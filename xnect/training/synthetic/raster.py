@@ -1,4 +1,4 @@
-"""Compiled rasteriser: triangles into a z-buffer that keeps, for every sample, the face and where on it.
+"""Compiled rasteriser: triangles into a z-buffer that keeps the face of every sample.
 
 Shading comes later and only for what is seen (``shading.py``). Screen coordinates are those of the sample grid:
 sample (i, j) of a picture drawn at ``scale`` samples a pixel lies at pixel ((i + 0.5) / scale - 0.5, ...).
@@ -71,7 +71,7 @@ def _clip(weight: Any, step: Any, low: Any, high: Any) -> tuple[Any, Any]:
 def fill(
     screen: np.ndarray, faces: np.ndarray, material: np.ndarray, uv: np.ndarray, uv_index: np.ndarray,
     cull: np.ndarray, alpha: np.ndarray, bias: np.ndarray, picture: np.ndarray, texels: np.ndarray,
-    inv_depth: np.ndarray, owner: np.ndarray, spot: np.ndarray,
+    inv_depth: np.ndarray, owner: np.ndarray,
 ) -> None:  # fmt: skip
     """Draw all faces that are wholly in front of the camera into the buffers.
 
@@ -91,7 +91,6 @@ def fill(
         texels: uint8 (T, 4).
         inv_depth: float32 (H, W), 1/z, 0 = empty; written.
         owner: int32 (H, W), face seen, EMPTY = none; written.
-        spot: float32 (H, W, 2), weights of the face's second and third corner; written.
     """
     height, width = inv_depth.shape
     one = np.float32(1)  # a plain 1 would make double precision of it all
@@ -126,22 +125,20 @@ def fill(
                 near = iz * (one + front * iz)
                 if near <= inv_depth[y, x]:
                     continue
-                b, c = (wb0 + n * bdx) * zb / iz, (wc0 + n * cdx) * zc / iz
-                if tested and not _opaque(texels, picture[m, 0], picture[m, 1], picture[m, 2], uv, uv_index, f, b, c):
-                    continue
+                if tested:
+                    b, c = (wb0 + n * bdx) * zb / iz, (wc0 + n * cdx) * zc / iz
+                    if not _opaque(texels, picture[m, 0], picture[m, 1], picture[m, 2], uv, uv_index, f, b, c):
+                        continue
                 inv_depth[y, x], owner[y, x] = near, f
-                spot[y, x, 0], spot[y, x, 1] = b, c
 
 
 @njit(cache=True, fastmath=True)
-def fill_crossing(
-    screen: np.ndarray, faces: np.ndarray, inv_depth: np.ndarray, owner: np.ndarray, spot: np.ndarray
-) -> None:
+def fill_crossing(screen: np.ndarray, faces: np.ndarray, inv_depth: np.ndarray, owner: np.ndarray) -> None:
     """Draw the faces that are partly behind the camera; arguments as for ``fill``."""
     for f in range(len(faces)):
         za, zb, zc = screen[faces[f, 0], 2], screen[faces[f, 1], 2], screen[faces[f, 2], 2]
         if (za == 0 or zb == 0 or zc == 0) and (za > 0 or zb > 0 or zc > 0):
-            _fill_crossing(screen, faces[f], f, inv_depth, owner, spot)
+            _fill_crossing(screen, faces[f], f, inv_depth, owner)
 
 
 @njit(cache=True, fastmath=True)
@@ -162,33 +159,95 @@ def _crossing_box(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[float, f
 
 
 @njit(cache=True, fastmath=True)
-def _fill_crossing(
-    screen: np.ndarray, face: np.ndarray, f: int, inv_depth: np.ndarray, owner: np.ndarray, spot: np.ndarray
-) -> None:
+def _edges(a: np.ndarray, b: np.ndarray, c: np.ndarray, out: np.ndarray) -> float:
+    """Edge functions of a face: rows (3, 3) that times a sample (x, y, 1) give a corner's weight over depth; volume."""
+    corners = (a, b, c)
+    for n in range(3):
+        p, q = corners[(n + 1) % 3], corners[(n + 2) % 3]
+        for k in range(3):
+            i, j = (k + 1) % 3, (k + 2) % 3
+            out[n, k] = float(p[i]) * q[j] - float(p[j]) * q[i]
+    return a[0] * out[0, 0] + a[1] * out[0, 1] + a[2] * out[0, 2]
+
+
+@njit(cache=True, fastmath=True)
+def _fill_crossing(screen: np.ndarray, face: np.ndarray, f: int, inv_depth: np.ndarray, owner: np.ndarray) -> None:
     """A face partly behind the camera: weights from the rays through the samples, no division by z needed."""
     height, width = inv_depth.shape
     a, b, c = screen[face[0], 3:6], screen[face[1], 3:6], screen[face[2], 3:6]
-    bc, ca, ab = np.empty(3), np.empty(3), np.empty(3)
-    for k in range(3):
-        i, j = (k + 1) % 3, (k + 2) % 3
-        bc[k] = float(b[i]) * c[j] - float(b[j]) * c[i]
-        ca[k] = float(c[i]) * a[j] - float(c[j]) * a[i]
-        ab[k] = float(a[i]) * b[j] - float(a[j]) * b[i]
-    volume = a[0] * bc[0] + a[1] * bc[1] + a[2] * bc[2]
+    edge = np.empty((3, 3))
+    volume = _edges(a, b, c, edge)
     if abs(volume) < 1e-12:
         return
+    edge /= volume
     x0, x1, y0, y1 = _crossing_box(a, b, c)
     for y in range(max(0, int(y0)), min(height - 1, int(y1) + 1) + 1):
         for x in range(max(0, int(x0)), min(width - 1, int(x1) + 1) + 1):
-            wa = (bc[0] * x + bc[1] * y + bc[2]) / volume
-            wb = (ca[0] * x + ca[1] * y + ca[2]) / volume
-            wc = (ab[0] * x + ab[1] * y + ab[2]) / volume
+            wa = edge[0, 0] * x + edge[0, 1] * y + edge[0, 2]
+            wb = edge[1, 0] * x + edge[1, 1] * y + edge[1, 2]
+            wc = edge[2, 0] * x + edge[2, 1] * y + edge[2, 2]
             iz = wa + wb + wc
             if wa < 0 or wb < 0 or wc < 0 or iz <= inv_depth[y, x] or iz > 1 / NEAR_M:
                 continue
             inv_depth[y, x] = iz
             owner[y, x] = f
-            spot[y, x, 0], spot[y, x, 1] = wb / iz, wc / iz
+
+
+@njit(cache=True, fastmath=True)
+def locate(unit: np.ndarray, screen: np.ndarray, faces: np.ndarray, place: np.ndarray, needed: np.ndarray) -> None:
+    """Where on their faces samples lie, and which vertices they need.
+
+    Args:
+        unit: int32 (K, 4), sample y, sample x, face and a count.
+        screen: float32 (N, 6) of ``to_screen``.
+        faces: int32 (F, 3).
+        place: float32 (K, 2), weights of the face's second and third corner; written.
+        needed: bool (N,), set for the corners of the faces.
+    """
+    edge = np.empty((3, 3))
+    for row in range(len(unit)):
+        y, x, f = float(unit[row, 0]), float(unit[row, 1]), unit[row, 2]
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        needed[i] = needed[j] = needed[k] = True
+        za, zb, zc = screen[i, 2], screen[j, 2], screen[k, 2]
+        if za == 0 or zb == 0 or zc == 0:
+            volume = _edges(screen[i, 3:6], screen[j, 3:6], screen[k, 3:6], edge)
+            wb = (edge[1, 0] * x + edge[1, 1] * y + edge[1, 2]) / volume
+            wc = (edge[2, 0] * x + edge[2, 1] * y + edge[2, 2]) / volume
+            iz = (edge[0, 0] * x + edge[0, 1] * y + edge[0, 2]) / volume + wb + wc
+        else:
+            ax, ay = float(screen[i, 0]), float(screen[i, 1])
+            bx, by, cx, cy = screen[j, 0] - ax, screen[j, 1] - ay, screen[k, 0] - ax, screen[k, 1] - ay
+            x, y, inverse = x - ax, y - ay, 1 / (bx * cy - cx * by)
+            wb, wc = (x * cy - y * cx) * inverse, (bx * y - by * x) * inverse
+            iz = za + wb * (zb - za) + wc * (zc - za)
+            wb, wc = wb * zb, wc * zc
+        place[row, 0], place[row, 1] = wb / iz, wc / iz
+
+
+@njit(cache=True, fastmath=True)
+def turned_bounds(vertices: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest coordinates (3,) of vertices (N, 3) along the rows of ``frame`` (3, 3)."""
+    low, high = np.full(3, 1e30, np.float32), np.full(3, -1e30, np.float32)
+    for k in range(3):
+        a, b, c = np.float32(frame[k, 0]), np.float32(frame[k, 1]), np.float32(frame[k, 2])
+        least, most = np.float32(1e30), np.float32(-1e30)
+        for i in range(len(vertices)):
+            value = a * vertices[i, 0] + b * vertices[i, 1] + c * vertices[i, 2]
+            least, most = min(least, value), max(most, value)
+        low[k], high[k] = least, most
+    return low, high
+
+
+@njit(cache=True, fastmath=True)
+def to_light(vertices: np.ndarray, to_map: np.ndarray) -> np.ndarray:
+    """World vertices (N, 3) -> shadow map x, y [texels] and height, float32 (N, 3); ``to_map`` float32 (3, 4)."""
+    out = np.empty_like(vertices)
+    for i in range(len(vertices)):
+        x, y, z = vertices[i, 0], vertices[i, 1], vertices[i, 2]
+        for k in range(3):
+            out[i, k] = to_map[k, 0] * x + to_map[k, 1] * y + to_map[k, 2] * z + to_map[k, 3]
+    return out
 
 
 @njit(cache=True, fastmath=True)
@@ -221,11 +280,13 @@ def fill_shadow(light: np.ndarray, faces: np.ndarray, nearest: np.ndarray) -> No
 
 
 @njit(cache=True, fastmath=True)
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (N, 3), the faces' normals weighted by area."""
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray, needed: np.ndarray) -> np.ndarray:
+    """Unit normals (N, 3) of the ``needed`` (N,) vertices, the faces' normals weighted by area; other rows are void."""
     normals = np.zeros_like(vertices)
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        if not (needed[a] or needed[b] or needed[c]):
+            continue
         ex, ey, ez = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
         gx, gy, gz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
         x, y, z = ey * gz - ez * gy, ez * gx - ex * gz, ex * gy - ey * gx
@@ -234,9 +295,10 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
             normals[i, 1] += y
             normals[i, 2] += z
     for i in range(len(normals)):
-        x, y, z = normals[i, 0], normals[i, 1], normals[i, 2]
-        scale = 1 / max(np.float32(1e-12), np.sqrt(x * x + y * y + z * z))
-        normals[i, 0], normals[i, 1], normals[i, 2] = x * scale, y * scale, z * scale
+        if needed[i]:
+            x, y, z = normals[i, 0], normals[i, 1], normals[i, 2]
+            scale = 1 / max(np.float32(1e-12), np.sqrt(x * x + y * y + z * z))
+            normals[i, 0], normals[i, 1], normals[i, 2] = x * scale, y * scale, z * scale
     return normals
 
 
@@ -248,15 +310,6 @@ def bounds(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         for k in range(3):
             low[k], high[k] = min(low[k], vertices[i, k]), max(high[k], vertices[i, k])
     return low, high
-
-
-@njit(cache=True)
-def who(owner: np.ndarray, face_ident: np.ndarray, out: np.ndarray) -> None:
-    """Number of the person at each sample, -1 = a thing or nothing."""
-    for y in range(owner.shape[0]):
-        for x in range(owner.shape[1]):
-            f = owner[y, x]
-            out[y, x] = -1 if f == EMPTY else face_ident[f]
 
 
 @njit(cache=True)

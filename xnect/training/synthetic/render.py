@@ -12,7 +12,7 @@ from xnect.training.synthetic import painting, raster, shading
 from xnect.training.synthetic.assets import TextureHeap
 from xnect.training.synthetic.cameras import PlacedCamera
 from xnect.training.synthetic.lights import Light
-from xnect.training.synthetic.meshes import Mesh, joined, pick_levels
+from xnect.training.synthetic.meshes import Joined, Mesh, joined, pick_levels
 
 _SHADOW_TEXELS = 400
 _GROUND_CELLS = 64
@@ -101,38 +101,40 @@ def draw(view: View, heap: TextureHeap, scale: int = 2) -> Drawing:
     grid = height * scale, width * scale
     inv_depth = np.zeros(grid, np.float32)
     owner = np.full(grid, raster.EMPTY, np.int32)
-    spot = np.empty((*grid, 2), np.float32)
     raster.fill(
         screen, joint.faces, joint.face_material, joint.uv, joint.uv_index, joint.cull, joint.alpha, joint.bias_m,
-        levels, heap.texels, inv_depth, owner, spot,
+        levels, heap.texels, inv_depth, owner,
     )  # fmt: skip
-    raster.fill_crossing(screen, joint.faces, inv_depth, owner, spot)
+    raster.fill_crossing(screen, joint.faces, inv_depth, owner)
+    empty, ident = np.empty((height, width), np.int32), np.empty(grid, np.int16)
+    unit = np.empty((owner.size, 4), np.int32)
+    unit = unit[: shading.group_samples(owner, joint.face_material, joint.face_ident, empty, unit, ident)]
     shadows = _shadows(view)
-    unseen = np.empty((height, width), np.bool_)
-    shading.partly_empty(owner, unseen)
     image = np.zeros((height, width, 3), np.float32)
-    view.background.paint(image, unseen, view.camera, view.light, shadows, heap)
+    view.background.paint(image, empty > 0, view.camera, view.light, shadows, heap)
+    shading.dim(image, empty, scale * scale)
+    _shade(view, joint, screen, levels, unit, shadows, heap, scale, image)
+    return Drawing(image, inv_depth, ident, scale)
+
+
+def _shade(
+    view: View, joint: Joined, screen: F32, levels: np.ndarray, unit: np.ndarray, shadows: Shadows, heap: TextureHeap,
+    scale: int, image: F32,
+) -> None:  # fmt: skip
+    """Add what is seen of the meshes to the picture; only the vertices of faces that are seen are lit."""
+    place, needed = np.empty((len(unit), 2), np.float32), np.zeros(len(joint.vertices_m), np.bool_)
+    raster.locate(unit, screen, joint.faces, place, needed)
+    normals = raster.vertex_normals(joint.vertices_m, joint.faces, needed)
     attributes = np.empty((len(joint.vertices_m), 8), np.float32)
     shading.light_vertices(
-        joint.vertices_m,
-        raster.vertex_normals(joint.vertices_m, joint.faces),
-        centre,
-        view.light.ambient,
-        view.light.direction,
-        shadows.to_map,
-        attributes,
-    )
-    patterns = np.where(joint.patterns[:, None] >= 0, heap.levels[joint.patterns, 1], -1)
-    unit, place = np.empty((owner.size, 4), np.int32), np.empty((owner.size, 2), np.float32)
-    rows = shading.group_samples(owner, spot, joint.face_material, image, unit, place)
-    shading.shade(
-        unit[:rows], place[:rows], 1 / scale**2, joint.faces, joint.uv, joint.uv_index, joint.face_material,
-        joint.values, levels, patterns, heap.texels, attributes, shadows.nearest, shadows.spread, shadows.bias_m,
-        view.light.sun, image,
+        joint.vertices_m, normals, view.camera.centre_m, view.light.ambient, view.light.direction, shadows.to_map,
+        needed, attributes,
     )  # fmt: skip
-    ident = np.empty(grid, np.int16)
-    raster.who(owner, joint.face_ident, ident)
-    return Drawing(image, inv_depth, ident, scale)
+    patterns = np.where(joint.patterns[:, None] >= 0, heap.levels[joint.patterns, 1], -1)
+    shading.shade(
+        unit, place, scale, joint.faces, joint.uv, joint.uv_index, joint.face_material, joint.values, levels, patterns,
+        heap.texels, attributes, shadows.nearest, shadows.spread, shadows.bias_m, view.light.sun, image,
+    )  # fmt: skip
 
 
 def _in_sight(mesh: Mesh, camera: PlacedCamera) -> bool:
@@ -158,21 +160,19 @@ def _shadows(view: View) -> Shadows:
     if not casting or view.light.sun.max() < 1e-3:
         nothing = np.full((2, 2), -1e9, np.float32)
         return Shadows(np.zeros((3, 4), np.float32), nothing, 1.0, 0.03, occlusion, corner, step)
-    turned = [m.vertices_m @ frame.T.astype(np.float32) for m in casting]
-    ends = np.array([raster.bounds(t) for t in turned])
+    ends = np.array([raster.turned_bounds(m.vertices_m, frame) for m in casting])
     low, high = ends[:, 0].min(0), ends[:, 1].max(0)
     texel = max(float((high - low)[:2].max()) / (_SHADOW_TEXELS - 8), 0.004)
     to_map = np.concatenate([frame, np.zeros((3, 1))], 1)
     to_map[:2] /= texel
     to_map[:2, 3] = 4 - low[:2] / texel
-    scale, shift = np.array([1 / texel, 1 / texel, 1], np.float32), to_map[:, 3].astype(np.float32)
+    onto = to_map.astype(np.float32)
     nearest = np.full((_SHADOW_TEXELS, _SHADOW_TEXELS), -1e9, np.float32)
-    for mesh, flat in zip(casting, turned, strict=True):
-        raster.fill_shadow(
-            flat * scale + shift, mesh.faces if mesh.shadow_faces is None else mesh.shadow_faces, nearest
-        )
+    for mesh in casting:
+        faces = mesh.faces if mesh.shadow_faces is None else mesh.shadow_faces
+        raster.fill_shadow(raster.to_light(mesh.vertices_m, onto), faces, nearest)
     spread = max(1.0, view.light.softness_m / texel)
-    return Shadows(to_map.astype(np.float32), nearest, spread, 0.02 + 1.5 * texel, occlusion, corner, step)
+    return Shadows(onto, nearest, spread, 0.02 + 1.5 * texel, occlusion, corner, step)
 
 
 def _ground(spheres: F32) -> tuple[np.ndarray, float, F32]:

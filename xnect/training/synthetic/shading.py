@@ -17,13 +17,15 @@ _PATTERN_REPEATS = 6.0
 @njit(cache=True, fastmath=True)
 def light_vertices(
     vertices: np.ndarray, normals: np.ndarray, centre: np.ndarray, ambient: np.ndarray, direction: np.ndarray,
-    to_map: np.ndarray, out: np.ndarray,
+    to_map: np.ndarray, needed: np.ndarray, out: np.ndarray,
 ) -> None:  # fmt: skip
-    """Per vertex: ambient colour, share of the direct light, place in the shadow map -> out float32 (N, 8).
+    """Per ``needed`` (N,) vertex: ambient colour, share of direct light, place in the shadow map -> out (N, 8).
 
     Normals that point away from the camera are turned round: sheets are seen from both sides.
     """
     for i in range(len(vertices)):
+        if not needed[i]:
+            continue
         px, py, pz = vertices[i, 0], vertices[i, 1], vertices[i, 2]
         x, y, z = normals[i, 0], normals[i, 1], normals[i, 2]
         vx, vy, vz = centre[0] - px, centre[1] - py, centre[2] - pz
@@ -91,63 +93,95 @@ def bilinear(texels: np.ndarray, first: int, width: int, height: int, u: float, 
 
 
 @njit(cache=True)
+def _mixed(
+    owner: np.ndarray, material: np.ndarray, face_ident: np.ndarray, y: int, x: int, s: int, met: np.ndarray,
+    unit: np.ndarray, ident: np.ndarray, rows: int,
+) -> tuple[int, int]:  # fmt: skip
+    """``group_samples`` for one pixel, whose first sample is (y, x): samples that see no face, and rows so far."""
+    first, missed = rows, 0
+    for j in range(y, y + s):
+        for i in range(x, x + s):
+            f = owner[j, i]
+            if f == EMPTY:
+                ident[j, i] = -1
+                missed += 1
+                continue
+            ident[j, i], m, row = face_ident[f], material[f], first
+            while row < rows and met[row - first] != m:
+                row += 1
+            if row < rows:
+                unit[row, 3] += 1
+                continue
+            met[row - first] = m
+            unit[row, 0], unit[row, 1], unit[row, 2], unit[row, 3] = j, i, f, 1
+            rows += 1
+    return missed, rows
+
+
+@njit(cache=True)
 def group_samples(
-    owner: np.ndarray, spot: np.ndarray, material: np.ndarray, image: np.ndarray, unit: np.ndarray, place: np.ndarray
-) -> int:
+    owner: np.ndarray, material: np.ndarray, face_ident: np.ndarray, empty: np.ndarray, unit: np.ndarray,
+    ident: np.ndarray,
+) -> int:  # fmt: skip
     """Collect what has to be shaded: the samples of a pixel that see one material of one mesh, together.
 
     Args:
         owner: int32 (H * s, W * s), s samples a pixel and side, as written by ``fill``.
-        spot: float32 (H * s, W * s, 2), as written by ``fill``.
         material: int32 (F,).
-        image: float32 (H, W, 3), holds the background; dimmed by the share of the samples that do not see it.
-        unit: int32 (H * W * s * s, 4), written: y, x, face and number of samples.
-        place: float32 (H * W * s * s, 2), written: where on the face the first of the samples is.
+        face_ident: int16 (F,), number of the person, -1 = a thing.
+        empty: int32 (H, W), written: samples that see no face.
+        unit: int32 (H * W * s * s, 4), written: y and x of the first sample, its face and the number of samples.
+        ident: int16 (H * s, W * s), written: number of the person at each sample, -1 = a thing or nothing.
 
     Returns:
         Number of rows written.
     """
-    height, width = image.shape[:2]
+    height, width = empty.shape
     s = owner.shape[0] // height
     met, rows = np.empty(s * s, np.int32), 0
     for y in range(height):
         for x in range(width):
-            first, seen = rows, 0
+            one, others = owner[y * s, x * s], 0
             for j in range(y * s, y * s + s):
                 for i in range(x * s, x * s + s):
-                    f = owner[j, i]
-                    if f == EMPTY:
-                        continue
-                    seen += 1
-                    m, row = material[f], first
-                    while row < rows and met[row - first] != m:
-                        row += 1
-                    if row < rows:
-                        unit[row, 3] += 1
-                        continue
-                    met[row - first] = m
-                    unit[row, 0], unit[row, 1], unit[row, 2], unit[row, 3] = y, x, f, 1
-                    place[row, 0], place[row, 1] = spot[j, i, 0], spot[j, i, 1]
+                    others |= owner[j, i] ^ one
+            if others == 0:  # most pixels: nothing there, or a single face
+                who = np.int16(-1) if one == EMPTY else face_ident[one]
+                for j in range(y * s, y * s + s):
+                    for i in range(x * s, x * s + s):
+                        ident[j, i] = who
+                empty[y, x] = s * s if one == EMPTY else 0
+                if one != EMPTY:
+                    unit[rows, 0], unit[rows, 1], unit[rows, 2], unit[rows, 3] = y * s, x * s, one, s * s
                     rows += 1
-            if seen:
-                share = np.float32(1 - seen / (s * s))
-                image[y, x, 0], image[y, x, 1] = image[y, x, 0] * share, image[y, x, 1] * share
-                image[y, x, 2] *= share
+                continue
+            empty[y, x], rows = _mixed(owner, material, face_ident, y * s, x * s, s, met, unit, ident, rows)
     return rows
+
+
+@njit(cache=True)
+def dim(image: np.ndarray, empty: np.ndarray, samples: int) -> None:
+    """Background (H, W, 3) times the share of a pixel's samples that see it; ``empty`` (H, W) of ``group_samples``."""
+    for y in range(empty.shape[0]):
+        for x in range(empty.shape[1]):
+            if 0 < empty[y, x] < samples:
+                share = np.float32(empty[y, x] / samples)
+                for k in range(3):
+                    image[y, x, k] *= share
 
 
 @njit(cache=True, fastmath=True)
 def shade(
-    unit: np.ndarray, place: np.ndarray, share: float, faces: np.ndarray, uv: np.ndarray, uv_index: np.ndarray,
+    unit: np.ndarray, place: np.ndarray, scale: int, faces: np.ndarray, uv: np.ndarray, uv_index: np.ndarray,
     material: np.ndarray, values: np.ndarray, picture: np.ndarray, pattern: np.ndarray, texels: np.ndarray,
     attributes: np.ndarray, nearest: np.ndarray, spread: float, bias: float, sun: np.ndarray, image: np.ndarray,
 ) -> None:  # fmt: skip
     """Add the colours of what ``group_samples`` collected to the picture.
 
     Args:
-        unit: int32 (K, 4), y, x, face and number of samples.
+        unit: int32 (K, 4), sample y and x, face and number of samples.
         place: float32 (K, 2), weights of the face's second and third corner.
-        share: Weight of one sample in its pixel.
+        scale: Samples a pixel and side.
         faces: int32 (F, 3).
         uv: float32 (U, 2).
         uv_index: int32 (F, 3).
@@ -163,7 +197,7 @@ def shade(
         sun: float32 (3,), direct colour.
         image: float32 (H, W, 3), linear; written.
     """
-    here = np.empty(8, np.float32)
+    here, share = np.empty(8, np.float32), np.float32(1 / scale**2)
     for row in range(len(unit)):
         f, b, c = unit[row, 2], place[row, 0], place[row, 1]
         a, m = np.float32(1) - b - c, material[f]
@@ -187,20 +221,7 @@ def shade(
         if direct > 0:
             direct *= lit(nearest, here[4], here[5], here[6], spread, bias)
         shine = values[m, 5] * here[7] * (0.3 + direct)
-        y, x, weight = unit[row, 0], unit[row, 1], share * unit[row, 3]
+        y, x, weight = unit[row, 0] // scale, unit[row, 1] // scale, share * unit[row, 3]
         image[y, x, 0] += weight * (red * red * (here[0] + direct * sun[0]) + shine * sun[0])
         image[y, x, 1] += weight * (green * green * (here[1] + direct * sun[1]) + shine * sun[1])
         image[y, x, 2] += weight * (blue * blue * (here[2] + direct * sun[2]) + shine * sun[2])
-
-
-@njit(cache=True)
-def partly_empty(owner: np.ndarray, unseen: np.ndarray) -> None:
-    """Pixels (H, W) of which at least one sample sees no face; ``owner`` int32 (H * s, W * s)."""
-    s = owner.shape[0] // unseen.shape[0]
-    for y in range(unseen.shape[0]):
-        for x in range(unseen.shape[1]):
-            empty = False
-            for j in range(y * s, y * s + s):
-                for i in range(x * s, x * s + s):
-                    empty |= owner[j, i] == EMPTY
-            unseen[y, x] = empty

@@ -3,7 +3,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xnect.training.synthetic.raster import EMPTY, NEAR_M, fill, fill_crossing, fill_shadow, to_screen, vertex_normals
+from xnect.training.synthetic.raster import (
+    EMPTY,
+    NEAR_M,
+    fill,
+    fill_crossing,
+    fill_shadow,
+    locate,
+    to_screen,
+    turned_bounds,
+    vertex_normals,
+)
+from xnect.training.synthetic.shading import dim, group_samples
 
 PINHOLE = np.array([40.0, 40.0, 31.5, 23.5])
 SIZE = 48, 64
@@ -11,17 +22,23 @@ EYE = np.eye(3), np.zeros(3)
 
 
 def drawn(vertices, faces, cull=False, alpha=False, bias=0.0, texel_alpha=255):
-    """Buffers of meshes given in camera space."""
+    """Depth, face and place on it of every sample, of meshes given in camera space."""
     vertices, faces = np.asarray(vertices, np.float32), np.asarray(faces, np.int32)
     screen = np.empty((len(vertices), 6), np.float32)
     to_screen(vertices, *EYE, PINHOLE, screen)
     inv_depth, owner = np.zeros(SIZE, np.float32), np.full(SIZE, EMPTY, np.int32)
-    spot = np.zeros((*SIZE, 2), np.float32)
     texels = np.full((1, 4), texel_alpha, np.uint8)
     fill(screen, faces, np.zeros(len(faces), np.int32), np.zeros((1, 2), np.float32), np.zeros_like(faces),
          np.array([cull]), np.array([alpha]), np.array([bias], np.float32), np.array([[0, 1, 1]]), texels,
-         inv_depth, owner, spot)  # fmt: skip
-    fill_crossing(screen, faces, inv_depth, owner, spot)
+         inv_depth, owner)  # fmt: skip
+    fill_crossing(screen, faces, inv_depth, owner)
+    y, x = np.nonzero(owner != EMPTY)
+    unit = np.stack([y, x, owner[y, x], np.ones_like(y)], 1).astype(np.int32)
+    place, needed = np.empty((len(unit), 2), np.float32), np.zeros(len(vertices), np.bool_)
+    locate(unit, screen, faces, place, needed)
+    assert set(np.flatnonzero(needed)) == set(faces[np.unique(unit[:, 2])].reshape(-1))
+    spot = np.zeros((*SIZE, 2), np.float32)
+    spot[y, x] = place
     return inv_depth, owner, spot
 
 
@@ -76,8 +93,11 @@ def test_faces_that_reach_behind_the_camera_are_drawn_where_they_are_in_front(se
     vertices[: int(rng.integers(1, 3)), 2] *= -1
     depth, face, edge = ray_cast(vertices, [[0, 1, 2]])
     edge |= np.abs(depth - NEAR_M) < 1e-3
-    owner = drawn(vertices, [[0, 1, 2]])[1]
+    _, owner, spot = drawn(vertices, [[0, 1, 2]])
     assert ((owner == face) | edge).mean() > 0.995
+    sure = (owner == face) & (owner != EMPTY) & ~edge
+    share = np.concatenate([1 - spot[sure].sum(1, keepdims=True), spot[sure]], 1)
+    assert np.allclose((share @ vertices)[:, 2], depth[sure], rtol=1e-2)
 
 
 def test_culling_leaves_out_what_is_seen_from_behind():
@@ -114,5 +134,41 @@ def test_normals_of_a_sphere_point_outwards():
     k = np.arange(11 * 24)
     right = k // 24 * 24 + (k + 1) % 24
     faces = np.concatenate([np.stack([k, k + 24, right], 1), np.stack([right, k + 24, right + 24], 1)])
-    normals = vertex_normals(vertices.astype(np.float32), faces.astype(np.int32))
+    normals = vertex_normals(vertices.astype(np.float32), faces.astype(np.int32), np.ones(len(vertices), bool))
+    some = np.arange(len(vertices)) % 3 == 0
+    few = vertex_normals(vertices.astype(np.float32), faces.astype(np.int32), some)
+    assert np.array_equal(few[some], normals[some])
     assert (np.abs((normals * vertices).sum(1))[24:-24] > 0.99).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3))
+def test_samples_are_grouped_by_pixel_and_material(seed, scale):
+    rng = np.random.default_rng(seed)
+    owner = rng.integers(-1, 4, (6 * scale, 7 * scale)).astype(np.int32)
+    owner[: 3 * scale] = np.kron(rng.integers(-1, 4, (3, 7)), np.ones((scale, scale))).astype(np.int32)
+    material, people = np.array([0, 0, 1, 2], np.int32), np.array([0, 0, 1, -1], np.int16)
+    empty, unit = np.empty((6, 7), np.int32), np.empty((owner.size, 4), np.int32)
+    ident = np.empty(owner.shape, np.int16)
+    unit = unit[: group_samples(owner, material, people, empty, unit, ident)]
+    assert np.array_equal(ident, np.where(owner == EMPTY, -1, people[owner]))
+    blocks = owner.reshape(6, scale, 7, scale).transpose(0, 2, 1, 3).reshape(6, 7, -1)
+    assert np.array_equal(empty, (blocks == EMPTY).sum(-1))
+    assert np.array_equal(owner[unit[:, 0], unit[:, 1]], unit[:, 2])
+    found = np.zeros((6, 7, 3), int)
+    np.add.at(found, (unit[:, 0] // scale, unit[:, 1] // scale, material[unit[:, 2]]), unit[:, 3])
+    wanted = [((blocks != EMPTY) & (material[blocks] == m)).sum(-1) for m in range(3)]
+    assert np.array_equal(found, np.stack(wanted, -1))
+    image = np.ones((6, 7, 3), np.float32)
+    dim(image, empty, scale * scale)
+    some = empty > 0
+    assert np.allclose(image[some], (empty[some] / scale**2)[:, None])
+
+
+def test_the_bounds_of_turned_vertices():
+    rng = np.random.default_rng(3)
+    vertices, frame = rng.normal(size=(50, 3)).astype(np.float32), np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    low, high = turned_bounds(vertices, frame)
+    turned = vertices @ frame.T
+    assert np.allclose(low, turned.min(0), atol=1e-5)
+    assert np.allclose(high, turned.max(0), atol=1e-5)
