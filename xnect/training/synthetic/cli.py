@@ -38,12 +38,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _preview(options: argparse.Namespace) -> int:
-    cells = []
-    # shown at once, also in a log: reading the packs and compiling come before the first picture
-    bar = tqdm(range(options.count), desc="preview", unit="pic")
     studio = Studio(options.assets, options.motion)
     sampler = SceneSampler(studio, options.split, options.size)
-    for k in bar:
+    cells = []
+    # shown in a log as well: compiling and reading textures keep the first picture waiting
+    for k in tqdm(range(options.count), desc="preview", unit="pic"):
         picture = draw_scene(studio, sampler.sample(options.seed + k, 1, options.kind), 0, options.scale)
         cells.append(picture.image_bgr if options.plain else with_joints(picture.image_bgr, picture.labels))
     if not cv2.imwrite(str(options.output), sheet(cells, options.columns)):
