@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 clock = time.perf_counter
 #: Seconds between repaints at best, and at worst.
 FASTEST_S, SLOWEST_S = 0.033, 0.33
-#: Part of the machine that drawing may take; the network needs the rest, and waits for the slowest of its threads.
-SHARE_OF_MACHINE = 0.05
+#: Part of the machine that drawing may always take; the network needs the rest, and waits for the slowest of its threads.
+SHARE_OF_MACHINE = 0.07
+#: Part of the cores left idle by the program's other threads that drawing may take: with a camera there are such.
+SHARE_OF_IDLE = 0.3
 #: The same as a share of one core; never more than so much, as Python lets only one thread run at a time.
 MOST_OF_ONE_CORE = 0.3
 
@@ -45,21 +47,27 @@ BARS_S, PLOT_S, TIMINGS_S, LIST_S = 0.12, 0.16, 0.25, 0.33
 
 
 class Budget:
-    """Stretches the time between repaints when they take long."""
+    """Stretches the time between repaints when they take long and the machine has little time left."""
 
     def __init__(self, share: float = SHARE, crowd: Callable[[], float] = crowd) -> None:
         self._share, self._crowd = share, crowd
-        self._cost_s = 0.0
+        self._cost_s = self._idle = 0.0
 
-    def spent(self, seconds: float) -> None:
-        """The window computed for so long since the repaint before."""
+    def spent(self, seconds: float, idle: float = 0.0) -> None:
+        """The window computed for so long since the repaint before; so many cores were left idle by the other threads."""
         self._cost_s += 0.2 * (seconds - self._cost_s)
+        self._idle += 0.2 * (max(idle, 0.0) - self._idle)
+
+    @property
+    def share(self) -> float:
+        """Part of one core that drawing may take."""
+        return min(MOST_OF_ONE_CORE, max(self._share, SHARE_OF_IDLE * self._idle))
 
     @property
     def interval_s(self) -> float:
         """Time from one repaint to the next."""
         wait = self._crowd()
-        return min(SLOWEST_S * min(wait, MOST_PATIENCE), max(FASTEST_S, wait * self._cost_s / self._share))
+        return min(SLOWEST_S * min(wait, MOST_PATIENCE), max(FASTEST_S, wait * self._cost_s / self.share))
 
 
 class Part:
@@ -100,7 +108,7 @@ class Drawing(QObject):
         ]
         self._waiting = self._new = False
         self._taken_s = self._due_s = self._list_due_s = 0.0
-        self._thread_s = time.thread_time()
+        self._thread_s, self._process_s, self._wall_s = time.thread_time(), time.process_time(), time.perf_counter()
         self._timer = QTimer(self)
         self._timer.setInterval(int(FASTEST_S * 1000) // 2)
         self._timer.timeout.connect(self._tick)
@@ -153,9 +161,11 @@ class Drawing(QObject):
 
     def _count_cost(self) -> None:
         """All that this thread has computed since the last repaint: Qt paints when it likes, and lists cost as well."""
-        now = time.thread_time()
-        self.budget.spent(min(now - self._thread_s, SLOWEST_S))
-        self._thread_s = now
+        own, process, wall = time.thread_time(), time.process_time(), time.perf_counter()
+        spent = own - self._thread_s
+        others = (process - self._process_s - spent) / max(wall - self._wall_s, 1e-3)
+        self.budget.spent(min(spent, SLOWEST_S), usable_cores() - others)
+        self._thread_s, self._process_s, self._wall_s = own, process, wall
 
     def everything(self) -> None:
         """Something other than the frame has changed."""

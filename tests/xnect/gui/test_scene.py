@@ -199,3 +199,22 @@ def test_drawing_keeps_to_its_share():
     for _ in range(100):
         budget.spent(5.0)
     assert budget.interval_s == drawing.SLOWEST_S
+
+
+@pytest.mark.gui
+def test_drawing_takes_more_of_what_is_idle():
+    """With a camera the pipeline waits for frames: the window may draw as often as it likes then."""
+    from xnect.gui import drawing
+
+    budget = drawing.Budget(0.14, lambda: 1.0)
+    for _ in range(100):
+        budget.spent(0.01, idle=0.1)
+    assert budget.share == 0.14
+    saturated = budget.interval_s
+    for _ in range(100):
+        budget.spent(0.01, idle=1.3)
+    assert budget.share == drawing.MOST_OF_ONE_CORE
+    assert budget.interval_s < 0.6 * saturated
+    for _ in range(100):
+        budget.spent(0.01, idle=-0.5)  # clocks differ by a little
+    assert budget.interval_s == pytest.approx(saturated, rel=0.01)
