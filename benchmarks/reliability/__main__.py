@@ -33,6 +33,8 @@ class Command:
 COMMANDS = {
     "kill": Command("kill", 50, "SIGKILL at random moments of a recording in all formats, then xnect repair"),
     "disk": Command("disk", 20, "a disk that fills up during a recording"),
+    "sources": Command("sources", 100, "losses and returns of a live source"),
+    "clients": Command("clients", 30, "hostile clients of a stream: stretches with and without"),
     "resume": Command("resume", 20, "killed by SIGKILL, then --resume"),
     "signals": Command("stops", 34, "Ctrl-C and SIGTERM in every state of the program"),
     "pipe": Command("pipe", 1, "output closed early, every command"),
