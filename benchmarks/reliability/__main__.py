@@ -32,6 +32,7 @@ class Command:
 
 COMMANDS = {
     "kill": Command("kill", 50, "SIGKILL at random moments of a recording in all formats, then xnect repair"),
+    "cuts": Command("cuts", 4, "a log of so many frames, cut off at every byte"),
     "disk": Command("disk", 20, "a disk that fills up during a recording"),
     "sources": Command("sources", 100, "losses and returns of a live source"),
     "clients": Command("clients", 30, "hostile clients of a stream: stretches with and without"),

@@ -47,7 +47,8 @@ def measure(times: int, minutes: float | None = None) -> tuple[str, dict[str, An
         port = streams.outlets[0].address.port  # type: ignore[attr-defined]
         job = spawn.Process(target=_everybody, args=(port, attack, ended, counts), daemon=True)
         job.start()
-        while not counts[0]:  # the honest reader has its header
+        while not counts[0]:  # until the honest reader is there
+            streams.send(frames[0])
             time.sleep(0.01)
         stretch(work, streams, frames, PACE_S)
         before = held()
@@ -131,7 +132,7 @@ def _message(data: bytes) -> bytes:
 
 
 def _stall(made: socket.socket, rng: random.Random) -> None:
-    time.sleep(5)
+    time.sleep(30)
 
 
 def _flood(made: socket.socket, rng: random.Random) -> None:
@@ -161,7 +162,7 @@ def _rubbish(made: socket.socket, rng: random.Random) -> None:
 
 
 def _foreign(made: socket.socket, rng: random.Random) -> None:
-    if b"403" not in made.recv(1 << 16):
+    if b" 101 " in made.recv(1 << 16):  # 403, or nothing at all where it comes too often
         raise AssertionError("a foreign page was let in")
 
 

@@ -51,7 +51,7 @@ def _one(scratch: Path, names: list[str], rng: random.Random) -> dict[str, Any]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         found["repair"] = repair.main([str(folder)])
     frames = {name: _frames(name, folder) for name in ["jsonl", *names]}
-    found["missing"] = {name: max(told - count, 0) for name, count in frames.items()}
+    found["missing"] = {name: max(told - max(count, 0), 0) for name, count in frames.items()}
     found["faults"] = [name for name, count in frames.items() if count < 0 and told]
     return found
 
