@@ -24,7 +24,7 @@ class StandIn:
     def __init__(self, config: Any = None, camera: Camera | None = None) -> None:
         self._camera = camera
 
-    def build(self) -> StandIn:
+    def build(self, frame_px: tuple[int, int] | None = None) -> StandIn:
         """Nothing to load."""
         return self
 
