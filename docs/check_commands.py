@@ -96,7 +96,11 @@ def _program(words: list[str]) -> tuple[Any, list[str]]:
     if rest[0] == "run_demo.py":
         return importlib.import_module("xnect.apps.main").main, ["run", *rest[1:]]
     if rest[0] == "-m":
-        return importlib.import_module(_MAIN_OF.get(rest[1], rest[1])).main, rest[2:]
+        name = _MAIN_OF.get(rest[1], rest[1])
+        package = importlib.util.find_spec(name)
+        if package is not None and package.submodule_search_locations:
+            name += ".__main__"
+        return importlib.import_module(name).main, rest[2:]
     file = ROOT / rest[0]
     spec = importlib.util.spec_from_file_location(file.stem + "_as_shown", file)
     if spec is None or spec.loader is None or not file.is_file():
