@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
 if __package__ in (None, ""):  # started as a script
@@ -27,24 +26,20 @@ if __package__ in (None, ""):  # started as a script
 
 from benchmarks.accuracy import size
 from benchmarks.common import give_out
-from xnect.codec.encoding import REFERENCE_HEIGHT_M, TRUSTED_JOINTS, encode
+from xnect.codec.encoding import TRUSTED_JOINTS, encode
 from xnect.config import DetectionConfig, NetworkConfig
 from xnect.errors import XnectError
-from xnect.evaluation.metrics import aligned, joint_errors, oks
+from xnect.evaluation.metrics import aligned, joint_errors
 from xnect.evaluation.report import Cell, markdown_table
 from xnect.geometry import apply_affine, unproject
-from xnect.skeleton.joints import COCO_13, OKS_SIGMAS_13, PELVIS
 from xnect.stages.association import associate, read_encoding
 from xnect.stages.lifting import Lifter
 from xnect.structures import Detections, PoseMaps
 from xnect.training.datasets.synthetic import camera_of, labelled
+from xnect.training.detected import countable, match, truth_of
 from xnect.training.synthetic.labels import HIDDEN, OUTSIDE, SEEN
 from xnect.training.synthetic.shards import Sample, Shards
 
-#: A found person is a true one from this similarity on.
-LEAST_OKS = 0.3
-#: Who shows fewer joints or less of the picture than that is not asked for.
-LEAST_JOINTS, LEAST_SHARE = 3, 0.0004
 PCK_M = 0.15
 STATES = (("seen", SEEN), ("hidden", HIDDEN), ("cut off", OUTSIDE))
 COLUMNS = (
@@ -98,39 +93,6 @@ class Errors:
 
 def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if values.size else None
-
-
-def countable(sample: Sample) -> np.ndarray:
-    """Rows of the people of a picture who show enough to be asked for."""
-    share = sample.area_px / (sample.image_bgr.shape[0] * sample.image_bgr.shape[1])
-    return np.flatnonzero(((sample.joints_2d[..., 2] == SEEN).sum(1) >= LEAST_JOINTS) & (share >= LEAST_SHARE))
-
-
-def truth_of(sample: Sample) -> np.ndarray:
-    """Joints relative to the pelvis of bodies rescaled to 1.70 m, (P, 21, 3) [m]."""
-    joints = sample.joints_3d.astype(np.float64)
-    scale = REFERENCE_HEIGHT_M / sample.height_m.astype(np.float64)
-    return (joints - joints[:, PELVIS : PELVIS + 1]) * scale[:, None, None]
-
-
-def match(people: Detections, sample: Sample, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of found people and true ones (positions in ``rows``), by the similarity of their labelled joints."""
-    if not len(people) or not len(rows):
-        return np.zeros(0, int), np.zeros(0, int)
-    seen = people.confidence > 0
-    joints = people.joints_px.astype(np.float64)
-    middle = (joints * seen[..., None]).sum(1) / np.maximum(seen.sum(1), 1)[:, None]
-    joints = np.where(seen[..., None], joints, middle[:, None])[:, COCO_13]
-    true = sample.joints_2d[rows][:, COCO_13]
-    known = labelled(sample.joints_2d[rows, :, 2])[:, COCO_13]
-    width, height = sample.image_bgr.shape[1::-1]
-    box = np.clip(sample.box_px[rows], 0, [width, height, width, height])
-    area = 0.53 * (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])  # COCO's share of a box that a person fills
-    pairs = np.broadcast_to(joints[:, None], (len(joints), len(rows), 13, 2))
-    alike = oks(pairs, np.broadcast_to(true[None, ..., :2], pairs.shape), known[None], area[None], OKS_SIGMAS_13)
-    first, second = linear_sum_assignment(-alike)
-    good = alike[first, second] >= LEAST_OKS
-    return first[good], second[good]
 
 
 def true_detections(sample: Sample, rows: np.ndarray, encoding: bool) -> Detections:

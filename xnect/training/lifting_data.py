@@ -7,7 +7,8 @@ half bodies at desks, and annotators' ideas of where hips and shoulders are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from xnect.stages.lifting_frame import (
     to_ray_frame,
 )
 from xnect.structures import F32
+from xnect.training.detected import Detected
 from xnect.training.lifting_poses import PoseBatch, PoseSampler
 
 _ARM = {"right": [3, 4], "left": [6, 7]}
@@ -54,7 +56,7 @@ class LiftingBatch:
     Attributes:
         inputs: float32 (B, INPUTS), see ``network_inputs``.
         joints_m: float32 (B, 22, 3), the 21 joints and the nose relative to the pelvis in the frame of the person's ray,
-            in metres of a body of 1.70 m.
+            in metres of a body of 1.70 m; NaN where not known.
         root: float32 (B, 3), what ``root_prior`` reads.
         frame: Where the people are.
         root_m: float64 (B, 3), pelvis in the frame of the ray [m]; as the focal length that is believed in has it.
@@ -88,22 +90,51 @@ def observe(poses: PoseBatch, rng: np.random.Generator, imitation: Imitation) ->
     depth = marks[..., 2]
     true_xy = marks[..., :2] / np.maximum(depth, _NEAREST_M)[..., None]
     confidence, xy = _detect(rng, true_xy, points, depth, half_size, imitation)
-    focal = np.exp(imitation.focal_error * rng.standard_normal((count, 1, 1)) * (rng.random((count, 1, 1)) < 0.5))
+    focal = _focal(rng, count, imitation.focal_error)
     confidence[(confidence > 0).sum(1) < 3] = 0
-    seen_along = to_ray_frame(xy, confidence).rotation
-    xy = xy * focal  # the camera's focal length is a guess half of the time
-    frame = to_ray_frame(xy, confidence)
-    inputs = network_inputs(frame, xy, None)
-    # What is seen decides, not where the wrong focal length puts it: same pose to the true ray, nearer by the factor.
-    all_joints = np.concatenate([joints, nose[:, None]], 1) @ seen_along
+    batch = _as_batch(xy, confidence, focal, np.concatenate([joints, nose[:, None]], 1), root)
     if imitation.encoding > 0:
-        _imitate_encoding(rng, inputs, all_joints[:, :21], frame.weight > 0, imitation.encoding)
+        _imitate_encoding(rng, batch.inputs, batch.joints_m[:, :21], batch.frame.weight > 0, imitation.encoding)
+    return batch
+
+
+def detected_batch(people: Detected, rng: np.random.Generator, count: int, focal_error: float) -> LiftingBatch:
+    """``count`` people as Stage I found them; where their noses are in space is not known (NaN)."""
+    drawn = people.draw(rng, count)
+    focal = _focal(rng, count, focal_error)
+    points = np.concatenate([drawn.joints_m, np.full((count, 1, 3), np.nan)], 1).astype(np.float64)
+    return _as_batch(drawn.xy.astype(np.float64), drawn.confidence, focal, points, drawn.root_m.astype(np.float64))
+
+
+def joined(parts: Sequence[LiftingBatch]) -> LiftingBatch:
+    """Several batches as one."""
+    frames = [part.frame for part in parts]
+    frame = RayFrame(*(np.concatenate([getattr(f, field.name) for f in frames]) for field in fields(RayFrame)))
+    plain = {n: np.concatenate([getattr(p, n) for p in parts]) for n in ("inputs", "joints_m", "root", "root_m", "xy")}
+    return LiftingBatch(**plain, frame=frame)
+
+
+def _focal(rng: np.random.Generator, count: int, error: float) -> np.ndarray:
+    """By which factor the focal length that is believed in is wrong, (B, 1, 1): a guess half of the time."""
+    return np.exp(error * rng.standard_normal((count, 1, 1)) * (rng.random((count, 1, 1)) < 0.5))
+
+
+def _as_batch(
+    xy: np.ndarray, confidence: np.ndarray, focal: np.ndarray, points: np.ndarray, root: np.ndarray
+) -> LiftingBatch:
+    """Inputs and targets of 2D joints whose truth is known in camera axes: points (B, 22, 3), pelvis (B, 3) [m]."""
+    seen_along = to_ray_frame(xy, confidence).rotation
+    xy = xy * focal
+    frame = to_ray_frame(xy, confidence)
+    # What is seen decides, not where the wrong focal length puts it: same pose to the true ray, nearer by the factor.
     root_m = np.einsum("bi,bij->bj", root, seen_along)
     root_m[:, 2:] /= focal[:, 0]
     safe = np.maximum(root_m[:, 2:], _NEAREST_M)
     plane = (root_m[:, :2] / safe - frame.centre) / frame.extent[:, None]
     target = np.concatenate([np.clip(plane, -5, 5), np.clip(np.log(safe * frame.extent[:, None]), -4, 4)], -1)
-    return LiftingBatch(inputs, all_joints.astype(np.float32), target.astype(np.float32), frame, root_m, xy)
+    return LiftingBatch(
+        network_inputs(frame, xy, None), (points @ seen_along).astype(np.float32), target.astype(np.float32), frame, root_m, xy
+    )  # fmt: skip
 
 
 def _camera_rotations(rng: np.random.Generator, count: int) -> np.ndarray:

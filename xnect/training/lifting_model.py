@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.numpy import save
 from torch import Tensor, nn
 
 from xnect.codec.encoding import REFERENCE_HEIGHT_M
+from xnect.errors import WeightsError
 from xnect.skeleton.joints import JOINTS_2D, JOINTS_3D, PARENTS_3D
 from xnect.stages.lifting_frame import ERRORS, GATES, INPUTS, LONGEST_REACH_M, OUTPUTS, POINTS, ROOT, SIGHT_OF_POINT
 
@@ -38,6 +40,19 @@ class LiftingLayer(nn.Module):
         assert variance is not None
         gain = self.norm.weight / torch.sqrt(variance + self.norm.eps)
         return self.linear.weight * gain[:, None], self.norm.bias - mean * gain
+
+    @torch.no_grad()
+    def unfold(self, weight: Tensor, bias: Tensor, inputs: Tensor) -> None:
+        """Take over a folded layer: the batch norm gets the statistics of ``inputs`` (B, n) and undoes itself."""
+        self.linear.weight.copy_(weight)
+        before = self.linear(inputs)
+        variance, mean = torch.var_mean(before, 0, correction=0)
+        assert self.norm.running_mean is not None
+        assert self.norm.running_var is not None
+        self.norm.running_mean.copy_(mean)
+        self.norm.running_var.copy_(variance)
+        self.norm.weight.copy_(torch.sqrt(variance + self.norm.eps))
+        self.norm.bias.copy_(bias + mean)
 
 
 class LiftingNet(nn.Module):
@@ -84,13 +99,14 @@ def lifting_loss(outputs: Tensor, inputs: Tensor, joints_m: Tensor, root: Tensor
     Args:
         outputs: (B, OUTPUTS).
         inputs: (B, INPUTS), what they were computed from.
-        joints_m: (B, 22, 3) [m].
+        joints_m: (B, 22, 3) [m]; NaN where not known.
         root: (B, 3), see ``root_prior``.
 
     Returns:
         The loss, and the mean error of the 21 joints [m].
     """
     points = placed(outputs, inputs)
+    joints_m = torch.where(joints_m.isnan(), points.detach(), joints_m)  # what is not known pulls nothing
     error = (points - joints_m).square().sum(-1).add(1e-6).sqrt()
     body, true_body = points[:, :21], joints_m[:, :21]
     bones = (body - body[:, _PARENTS]) - (true_body - true_body[:, _PARENTS])
@@ -111,6 +127,30 @@ def folded(net: LiftingNet) -> list[tuple[np.ndarray, np.ndarray]]:
     modules = [module for module in net.modules() if isinstance(module, LiftingLayer)]
     layers = [module.folded() for module in modules] + [(net.last.weight, net.last.bias)]
     return [(w.detach().float().cpu().numpy(), b.detach().float().cpu().numpy()) for w, b in layers]
+
+
+@torch.no_grad()
+def take_over(net: LiftingNet, layers: Sequence[tuple[np.ndarray, np.ndarray]], inputs: Tensor) -> None:
+    """Begin with exported layers (weight (in, out) and bias, ``lifting.load_weights``); ``inputs`` (B, INPUTS) show what comes.
+
+    Raises:
+        WeightsError: They are of another size.
+    """
+    parts = [(torch.from_numpy(weight.T.copy()), torch.from_numpy(bias.copy())) for weight, bias in layers]
+    if len(parts) != 2 * net.blocks + 2 or parts[0][0].shape[0] != net.width:
+        raise WeightsError(f"weights are not those of {net.blocks} blocks of width {net.width}")
+    net.eval()
+    first, *middle, (weight, bias) = parts
+    net.first.unfold(*first, inputs)
+    state = net.first(inputs)
+    for k, block in enumerate(net.middle):
+        assert isinstance(block, nn.Sequential)
+        one, two = (layer for layer in block if isinstance(layer, LiftingLayer))
+        one.unfold(*middle[2 * k], state)
+        two.unfold(*middle[2 * k + 1], one(state))
+        state = state + block(state)
+    net.last.weight.copy_(weight)
+    net.last.bias.copy_(bias)
 
 
 def export(net: LiftingNet, path: Path, card: dict[str, Any]) -> None:

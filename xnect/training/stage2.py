@@ -22,9 +22,11 @@ import torch
 from tqdm import tqdm
 
 from xnect.errors import ConfigError, WeightsError
+from xnect.stages.lifting import load_weights
 from xnect.training import checkpoints, stopping
-from xnect.training.lifting_data import Imitation, LiftingBatch, make_batch
-from xnect.training.lifting_model import LiftingNet, export, lifting_loss, placed
+from xnect.training.detected import read
+from xnect.training.lifting_data import Imitation, LiftingBatch, detected_batch, joined, make_batch
+from xnect.training.lifting_model import LiftingNet, export, lifting_loss, placed, take_over
 from xnect.training.lifting_poses import PoseSampler
 from xnect.training.stage2_options import Stage2Recipe, build_parser
 
@@ -35,21 +37,35 @@ CREDIT = (
     "EIA-0196217) and of UI-PRMD (Vakanski et al. 2018, ODC-PDDL 1.0)."
 )
 
+SYNTHETIC = " Then on what Stage I finds in synthetic pictures of xnect synth (credits in docs/synthetic.md)."
+
 
 class Stage2Trainer:
     """A training that can be stopped after any step and taken up again exactly there."""
 
-    def __init__(self, recipe: Stage2Recipe, data: Path, device: str = "cpu") -> None:
-        """Read the motion and build the network.
+    def __init__(
+        self, recipe: Stage2Recipe, data: Path, device: str = "cpu", init: Path | None = None,
+        detections: Path | None = None,
+    ) -> None:  # fmt: skip
+        """Read the motion and what was detected, and build the network, from exported weights where some are given.
 
         Raises:
             SourceError: ``data`` is not a motion folder.
+            FormatError: ``detections`` is no such file.
+            WeightsError: ``init`` cannot be used.
         """
         torch.manual_seed(recipe.seed)
         self.recipe, self.device, self.step = recipe, torch.device(device), 0
         self.sampler = PoseSampler(data, "train", recipe.part)
         self.imitation = Imitation(encoding=recipe.encoding)
-        self.net = LiftingNet(recipe.width, recipe.blocks).to(self.device)
+        self.detected = None if detections is None else read(detections)
+        self.begun: dict[str, Any] | None = None
+        net = LiftingNet(recipe.width, recipe.blocks)
+        if init is not None:
+            weights = load_weights(init)
+            self.begun = weights.card.get("training")
+            take_over(net, weights.layers, torch.from_numpy(self.batch(recipe.steps).inputs))
+        self.net = net.to(self.device)
         self.averaged = LiftingNet(recipe.width, recipe.blocks).to(self.device).eval()
         self.averaged.load_state_dict(self.net.state_dict())
         self.optimizer = torch.optim.AdamW(self.net.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True)
@@ -64,8 +80,12 @@ class Stage2Trainer:
 
     def batch(self, step: int) -> LiftingBatch:
         """The people of a step; the same whenever it is asked for."""
-        rng = np.random.default_rng((self.recipe.seed, step))
-        return make_batch(self.sampler, rng, self.recipe.batch, self.imitation)
+        rng, count = np.random.default_rng((self.recipe.seed, step)), self.recipe.batch
+        if self.detected is None:
+            return make_batch(self.sampler, rng, count, self.imitation)
+        real = round(self.recipe.detected * count)
+        drawn = make_batch(self.sampler, rng, count - real, self.imitation)
+        return joined([drawn, detected_batch(self.detected, rng, real, self.imitation.focal_error)])
 
     def batches(self) -> Generator[LiftingBatch, None, None]:
         """Batches from the present step on; the next is made while the present one is learnt."""
@@ -143,7 +163,10 @@ class Stage2Trainer:
         self.step = state["step"]
 
 
-def train(recipe: Stage2Recipe, data: Path, output: Path, *, resume: bool = False, device: str = "cpu") -> Path:
+def train(
+    recipe: Stage2Recipe, data: Path, output: Path, *, resume: bool = False, device: str = "cpu",
+    init: Path | None = None, detections: Path | None = None,
+) -> Path:  # fmt: skip
     """Train, log and export.
 
     Writes ``log.csv``, ``checkpoint.pt`` and ``stage2.safetensors`` with its JSON into ``output``.
@@ -155,7 +178,7 @@ def train(recipe: Stage2Recipe, data: Path, output: Path, *, resume: bool = Fals
         XnectError: Data or checkpoint cannot be used.
         SystemExit: Ctrl-C or SIGTERM came; the checkpoint was written.
     """
-    trainer = Stage2Trainer(recipe, data, device)
+    trainer = Stage2Trainer(recipe, data, device, init, detections)
     output.mkdir(parents=True, exist_ok=True)
     checkpoint, log = output / "checkpoint.pt", output / "log.csv"
     if checkpoint.exists():
@@ -201,7 +224,8 @@ def _card(trainer: Stage2Trainer, recipe: Stage2Recipe) -> dict[str, Any]:
     return {
         "encoding": recipe.encoding > 0,
         "training": {**asdict(recipe), "step": trainer.step, "samples": trainer.step * recipe.batch},
-        "data": CREDIT,
+        **({} if trainer.begun is None else {"began_with": trainer.begun}),
+        "data": CREDIT if trainer.detected is None else CREDIT + SYNTHETIC,
         "licence": "CC-BY-4.0",
     }
 
@@ -210,8 +234,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code. Raises XnectError for what the user can mend."""
     options = vars(build_parser().parse_args(arguments))
     torch.set_num_threads(options.pop("threads"))
-    data, output, resume, device = (options.pop(k) for k in ("data", "output", "resume", "device"))
-    weights = train(Stage2Recipe(**options), data, output, resume=resume, device=device)
+    data, output = options.pop("data"), options.pop("output")
+    given = {k: options.pop(k) for k in ("resume", "device", "init", "detections")}
+    weights = train(Stage2Recipe(**options), data, output, **given)
     sys.stderr.write(json.dumps({"weights": str(weights)}) + "\n")
     return 0
 

@@ -24,6 +24,7 @@ class Stage2Recipe:
         encoding: Share of people who come with an imitated 3D encoding.
         seed: Of everything random.
         part: "all" of the training takes, or "fit" to leave some for tuning.
+        detected: Share of people from --detected, where that is given.
     """
 
     steps: int = 25000
@@ -36,6 +37,7 @@ class Stage2Recipe:
     encoding: float = 0.25
     seed: int = 0
     part: str = "all"
+    detected: float = 0.3
 
 
 def build_parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -43,6 +45,8 @@ def build_parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) 
     parser = kind(prog="xnect train stage2", description="Train Stage II on motion capture.", allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True, help="folder with index.csv, limits.json and the shards")
     parser.add_argument("--output", type=Path, default=Path("runs/stage2"), help="folder for log, checkpoint, weights")
+    parser.add_argument("--init", type=Path, help="begin with these weights (safetensors) instead of random ones")
+    parser.add_argument("--detections", type=Path, help="people that Stage I found (python -m xnect.training.detected)")
     parser.add_argument("--resume", action="store_true", help="go on with the training in --output")
     parser.add_argument("--device", default="cpu", help="cpu or cuda[:N]")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the network")
@@ -61,6 +65,11 @@ def parse(
             raise ConfigError(f"--{name} {getattr(options, name)}: 1 or more expected")
     if not (options.data / "index.csv").is_file():
         raise FormatError(f"{options.data} holds no motion pack: index.csv is missing")
+    for path in (options.init, options.detections):
+        if path is not None and not path.is_file():
+            raise FormatError(f"no such file: {path}")
+    if not 0 <= options.detected < 1:
+        raise ConfigError(f"--detected {options.detected:g}: a share from 0 to below 1 expected")
     if (options.output / "checkpoint.pt").exists() and not options.resume:
         raise ConfigError(
             f"{options.output} holds a training already: --resume goes on with it, or name another folder"
