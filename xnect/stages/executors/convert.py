@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from xnect.stages.executors.package import Package
 
 #: The newest operator set that every runtime of the last years reads.
 _OPSET = 17
+_making = threading.Lock()
 
 
 def openvino() -> Any:
@@ -25,13 +27,18 @@ def openvino() -> Any:
     return module
 
 
-@functools.cache
 def core() -> Any:
     """OpenVINO's ``Core``, one for the whole program, which keeps it to its end; raises WeightsError.
 
     A ``Core`` puts a stack for signal handlers under the thread that makes it, and frees that stack when it goes, also
     where another ``Core`` or thread has it in use by then: after that the next Ctrl-C is a segmentation fault.
     """
+    with _making:
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
     return openvino().Core()
 
 
