@@ -153,10 +153,24 @@ def take_over(net: LiftingNet, layers: Sequence[tuple[np.ndarray, np.ndarray]], 
     net.last.bias.copy_(bias)
 
 
-def export(net: LiftingNet, path: Path, card: dict[str, Any]) -> None:
-    """Write fp16 safetensors and the JSON beside them; ``card`` adds to the JSON (training, figures, licence)."""
+def export(
+    net: LiftingNet, path: Path, card: dict[str, Any], before: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+    keep: float = 0.0,
+) -> None:  # fmt: skip
+    """Write fp16 safetensors and the JSON beside them; ``card`` adds to the JSON (training, figures, licence).
+
+    Of ``before``, the layers (weight (in, out) and bias) that the training began with, a share ``keep`` is left in the
+    weights: the mean of a network and what it was tuned to does better away from what it was tuned on (Wortsman et al.,
+    "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    layers = folded(net)
+    if keep:
+        layers = [
+            ((1 - keep) * w + keep * w0.T, (1 - keep) * b + keep * b0)
+            for (w, b), (w0, b0) in zip(layers, before, strict=True)
+        ]
     tensors = {}
-    for k, (weight, bias) in enumerate(folded(net)):
+    for k, (weight, bias) in enumerate(layers):
         tensors[f"layer{k}.weight"], tensors[f"layer{k}.bias"] = weight.astype(np.float16), bias.astype(np.float16)
     data = save(tensors)
     path.parent.mkdir(parents=True, exist_ok=True)

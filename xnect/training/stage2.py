@@ -22,7 +22,7 @@ import torch
 from tqdm import tqdm
 
 from xnect.errors import ConfigError, WeightsError
-from xnect.stages.lifting import load_weights
+from xnect.stages.lifting import LiftingWeights, load_weights
 from xnect.training import checkpoints, stopping
 from xnect.training.detected import read
 from xnect.training.lifting_data import Imitation, LiftingBatch, detected_batch, joined, make_batch
@@ -59,12 +59,11 @@ class Stage2Trainer:
         self.sampler = PoseSampler(data, "train", recipe.part)
         self.imitation = Imitation(encoding=recipe.encoding)
         self.detected = None if detections is None else read(detections)
-        self.begun: dict[str, Any] | None = None
+        self.before: LiftingWeights | None = None
         net = LiftingNet(recipe.width, recipe.blocks)
         if init is not None:
-            weights = load_weights(init)
-            self.begun = weights.card.get("training")
-            take_over(net, weights.layers, torch.from_numpy(self.batch(recipe.steps).inputs))
+            self.before = load_weights(init)
+            take_over(net, self.before.layers, torch.from_numpy(self.batch(recipe.steps).inputs))
         self.net = net.to(self.device)
         self.averaged = LiftingNet(recipe.width, recipe.blocks).to(self.device).eval()
         self.averaged.load_state_dict(self.net.state_dict())
@@ -206,7 +205,8 @@ def train(
                 break
     bar.close()
     weights = output / "stage2.safetensors"
-    export(trainer.averaged, weights, _card(trainer, recipe))
+    before = () if trainer.before is None else trainer.before.layers
+    export(trainer.averaged, weights, _card(trainer, recipe), before, recipe.keep)
     return weights
 
 
@@ -224,7 +224,7 @@ def _card(trainer: Stage2Trainer, recipe: Stage2Recipe) -> dict[str, Any]:
     return {
         "encoding": recipe.encoding > 0,
         "training": {**asdict(recipe), "step": trainer.step, "samples": trainer.step * recipe.batch},
-        **({} if trainer.begun is None else {"began_with": trainer.begun}),
+        **({} if trainer.before is None else {"began_with": trainer.before.card.get("training")}),
         "data": CREDIT if trainer.detected is None else CREDIT + SYNTHETIC,
         "licence": "CC-BY-4.0",
     }

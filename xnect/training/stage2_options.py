@@ -24,7 +24,8 @@ class Stage2Recipe:
         encoding: Share of people who come with an imitated 3D encoding.
         seed: Of everything random.
         part: "all" of the training takes, or "fit" to leave some for tuning.
-        detected: Share of people from --detected, where that is given.
+        detected: Share of people from --detections, where that is given.
+        keep: Share of --init that is left in the weights written, 0 to below 1.
     """
 
     steps: int = 25000
@@ -38,6 +39,7 @@ class Stage2Recipe:
     seed: int = 0
     part: str = "all"
     detected: float = 0.3
+    keep: float = 0.0
 
 
 def build_parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -68,8 +70,11 @@ def parse(
     for path in (options.init, options.detections):
         if path is not None and not path.is_file():
             raise FormatError(f"no such file: {path}")
-    if not 0 <= options.detected < 1:
-        raise ConfigError(f"--detected {options.detected:g}: a share from 0 to below 1 expected")
+    for name in ("detected", "keep"):
+        if not 0 <= getattr(options, name) < 1:
+            raise ConfigError(f"--{name} {getattr(options, name):g}: a share from 0 to below 1 expected")
+    if options.keep and options.init is None:
+        raise ConfigError("--keep needs --init: there is nothing to keep")
     if (options.output / "checkpoint.pt").exists() and not options.resume:
         raise ConfigError(
             f"{options.output} holds a training already: --resume goes on with it, or name another folder"

@@ -17,7 +17,11 @@ def small(tmp_path, monkeypatch):
     """Weights of a tiny network, and a cache of its own."""
     monkeypatch.setattr(package, "cache_file", lambda digest, kind: tmp_path / "cache" / f"{digest[:16]}.{kind}.zip")
     torch.manual_seed(0)
-    save_stage1(Stage1(NetworkSpec("selecsls42", 0.1, 16, encoding=True, surroundings=True)).eval(), tmp_path / "small.safetensors", {})
+    save_stage1(
+        Stage1(NetworkSpec("selecsls42", 0.1, 16, encoding=True, surroundings=True)).eval(),
+        tmp_path / "small.safetensors",
+        {},
+    )
     return tmp_path / "small.safetensors"
 
 

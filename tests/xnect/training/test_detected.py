@@ -148,5 +148,12 @@ def test_a_training_begins_with_exported_weights_and_takes_its_share_of_detected
     for batch in again.batches():
         loss, error = again.learn(batch)
         assert np.isfinite([loss, error]).all()
+    before = load_weights(tmp_path / "stage2.safetensors")
+    export(again.net.eval(), tmp_path / "after.safetensors", {"encoding": True})
+    export(again.net, tmp_path / "mean.safetensors", {"encoding": True}, before.layers, keep=0.5)
+    after, mean = (load_weights(tmp_path / f"{name}.safetensors") for name in ("after", "mean"))
+    for old, new, half in zip(before.layers, after.layers, mean.layers, strict=True):
+        np.testing.assert_allclose(half[0], (old[0] + new[0]) / 2, atol=2e-3)
+        np.testing.assert_allclose(half[1], (old[1] + new[1]) / 2, atol=2e-3)
     with pytest.raises(WeightsError, match="width 16"):
         take_over(LiftingNet(16, 1), load_weights(tmp_path / "stage2.safetensors").layers, inputs)
