@@ -6,21 +6,20 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xnect.config import CameraConfig, DetectionConfig, FitConfig, NetworkConfig, PipelineConfig
-from xnect.errors import ConfigError, ShapeError, XnectError
+from xnect.errors import ShapeError, XnectError
 from xnect.geometry import camera_from_fov, scaled
 from xnect.skeleton.layouts import strongest
 from xnect.stages.adaptive import SizeControl
-from xnect.stages.association import associate
 from xnect.stages.fit import SkeletonFitter
-from xnect.stages.foreign_maps import MapsNetwork
 from xnect.stages.foreign_one_stage import OneStage
 from xnect.stages.foreign_top_down import TopDown
 from xnect.stages.lifting import Lifter
+from xnect.stages.stage_one import Detector2D, MadeUp, NoPictures, StageOne, load_stage_one
 from xnect.structures import (
     STATE_NAMES,
     U8,
@@ -36,48 +35,12 @@ from xnect.structures import (
 from xnect.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 #: Frames without a time of their own are taken to come at this rate [1/s].
 _DEFAULT_FPS = 30.0
 #: Field of view along the longer side where nothing is known of the camera [degrees].
 DEFAULT_FOV_DEG = 60.0
-
-
-class Detector2D(Protocol):
-    """Finds people's 2D joints in a picture: our own Stage I, or anybody else's network behind an adapter."""
-
-    def __call__(self, image_bgr: U8) -> Detections:
-        """A BGR picture uint8 (H, W, 3) -> people, joints in its pixels."""
-        ...
-
-
-class StageOne:
-    """Our own Stage I as a ``Detector2D``: network, then association.
-
-    Attributes:
-        last_maps: The maps of the last picture, for those who want to see inside; None before the first.
-        description: Network, device and precision in words.
-    """
-
-    def __init__(self, network: Callable[[U8], PoseMaps], config: DetectionConfig, description: str = "") -> None:
-        self.network, self.config, self.description = network, config, description
-        self.last_maps: PoseMaps | None = None
-        self.timings_ms: dict[str, float] = {}
-
-    def __call__(self, image_bgr: U8) -> Detections:
-        """People of one picture."""
-        people, self.last_maps, self.timings_ms = self.detect(image_bgr)
-        return people
-
-    def detect(self, image_bgr: U8) -> tuple[Detections, PoseMaps, dict[str, float]]:
-        """People, maps and times of one picture; nothing is remembered, so several threads may call at once."""
-        start = time.perf_counter()
-        maps = self.network(image_bgr)
-        middle = time.perf_counter()
-        people = associate(maps, self.config)
-        end = time.perf_counter()
-        return people, maps, {"network": (middle - start) * 1e3, "association": (end - middle) * 1e3}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +120,7 @@ class MotionCapture:
     @classmethod
     def for_joints(cls, config: PipelineConfig, camera: Camera | None = None) -> MotionCapture:
         """Without any network for pictures: for ``lift`` alone."""
-        return cls(config=config, camera=camera, detector=_NoPictures())
+        return cls(config=config, camera=camera, detector=NoPictures())
 
     @classmethod
     def from_config(
@@ -226,7 +189,7 @@ class MotionCapture:
         Args:
             frame_px: Width and height of the frames to come [px], None = unknown.
         """
-        trial = MotionCapture.from_config(self.config, None, _MadeUp())
+        trial = MotionCapture.from_config(self.config, None, MadeUp())
         blank = np.zeros((180, 320, 3), np.uint8)
         for _ in range(4):
             trial(blank)
@@ -340,15 +303,6 @@ class MotionCapture:
         return self._camera
 
 
-class _NoPictures:
-    """Stands for the 2D part where joints come from elsewhere."""
-
-    description = "2D joints from elsewhere"
-
-    def __call__(self, image_bgr: U8) -> Detections:
-        raise XnectError("this MotionCapture takes 2D joints (lift), not pictures")
-
-
 def _check(frame: Frame) -> None:
     """Refuse a time or a picture that no stage can use; raises XnectError, ShapeError."""
     if not math.isfinite(frame.timestamp_s):
@@ -357,42 +311,9 @@ def _check(frame: Frame) -> None:
         raise ShapeError(f"a picture of {frame.size_px[0]}x{frame.size_px[1]} px is too small")
 
 
-class _MadeUp:
-    """Two people who walk towards each other, for ``warm_up``."""
-
-    _STANDING = np.array([
-        (0, -60), (0, -48), (-14, -46), (-18, -25), (-19, -6), (14, -46), (18, -25), (19, -6),
-        (-8, 0), (-9, 32), (-9, 62), (8, 0), (9, 32), (9, 62),
-    ], np.float32)  # fmt: skip
-
-    def __init__(self) -> None:
-        self._step = 0
-
-    def __call__(self, image_bgr: U8) -> Detections:
-        self._step += 3
-        places = np.array([(110 + self._step, 90), (210 - self._step, 95)], np.float32)
-        seen = np.full((2, 14), 0.8, np.float32)
-        return Detections(self._STANDING + places[:, None], seen, np.full(2, 0.8, np.float32))
-
-
 def _since(clock: float) -> tuple[float, float]:
     now = time.perf_counter()
     return (now - clock) * 1e3, now
-
-
-def load_stage_one(config: PipelineConfig) -> Detector2D:
-    """The 2D part that the settings ask for: our own Stage I, or the user's network; raises WeightsError, ConfigError."""
-    if config.network.detector is not None:
-        from xnect.stages.foreign import load_detector
-
-        found = load_detector(config.network, config.detection)
-        return found if not isinstance(found, MapsNetwork) else StageOne(found, config.detection, found.description)
-    if config.network.boxes is not None:
-        raise ConfigError("--boxes goes with a --detector for joints")
-    from xnect.stages.executors.choose import load_network
-
-    network = load_network(None, config.network)
-    return StageOne(network, config.detection, network.description)
 
 
 def _configured_camera(config: CameraConfig, size_px: tuple[int, int]) -> Camera:
@@ -426,6 +347,3 @@ def as_people(tracks: Tracks, people: Detections, bodies: Bodies) -> tuple[Perso
         for t, r in enumerate(tracks.row.tolist())
         if r >= 0
     )
-
-
-__all__ = ["Detector2D", "MotionCapture", "Seen", "StageOne", "as_people", "load_stage_one"]

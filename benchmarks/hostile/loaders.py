@@ -111,7 +111,7 @@ def int8(path: Path) -> list[Any]:
 def onnx(path: Path) -> list[Any]:
     """A user's own network."""
     from xnect.config import NetworkConfig, PipelineConfig
-    from xnect.pipeline import load_stage_one
+    from xnect.stages.stage_one import load_stage_one
 
     detector: Any = load_stage_one(PipelineConfig(network=NetworkConfig(device="cpu", detector=str(path), threads=1)))
     found = detector(np.full((400, 640, 3), 60, np.uint8))

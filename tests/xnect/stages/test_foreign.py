@@ -12,9 +12,9 @@ from xnect.codec.heatmaps import draw_heatmaps
 from xnect.codec.pafs import draw_pafs
 from xnect.config import DetectionConfig, NetworkConfig, PipelineConfig
 from xnect.errors import ConfigError, WeightsError, XnectError
-from xnect.pipeline import load_stage_one
 from xnect.skeleton.joints import JOINTS_2D, LIMBS
 from xnect.skeleton.layouts import COCO_17, OPENPOSE_18
+from xnect.stages.stage_one import load_stage_one
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
