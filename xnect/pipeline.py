@@ -326,7 +326,7 @@ def _configured_camera(config: CameraConfig, size_px: tuple[int, int]) -> Camera
 def as_people(tracks: Tracks, people: Detections, bodies: Bodies) -> tuple[Person, ...]:
     """Everyone seen in this frame as ``Person`` objects, ascending by id."""
     seen = people.confidence > 0
-    joints = people.joints_px * seen[..., None]
+    joints = np.where(seen[..., None], people.joints_px, np.float32(0))
     low = np.where(seen[..., None], joints, np.inf).min(1, initial=np.inf)
     high = np.where(seen[..., None], joints, -np.inf).max(1, initial=-np.inf)
     boxes = np.concatenate([low, high], 1).astype(np.float32)

@@ -57,6 +57,8 @@ def read_body_shape(path: Path) -> tuple[F64, F64]:
         raise WeightsError(f"{path} is made for other joints")
     if not (np.isfinite(mean).all() and np.isfinite(precision).all()):
         raise WeightsError(f"{path} contains values that are not finite")
+    if not np.allclose(precision, precision.T, rtol=1e-3) or np.linalg.eigvalsh(precision).min() <= 0:
+        raise WeightsError(f"{path} holds no precision: it must be symmetric and positive")
     return mean, precision
 
 
@@ -77,17 +79,18 @@ def place(joints: F32, heatmaps: F32) -> F64:
 
 @njit(cache=True)
 def _place(joints: F32, heatmaps: F32, mean: F64, precision: F64, sizes: F64) -> None:  # pragma: no cover - compiled
+    most = float(max(heatmaps.shape[1], heatmaps.shape[2]))  # what is guessed from two joints may be of any size
     for n in range(len(joints)):
         person = joints[n]
         _guess(person, mean, precision)
-        sizes[n] = _size(person)
+        sizes[n] = min(_size(person), most)
         width = max(_SHARPEN_LEAST, _SHARPEN_SHARE * sizes[n])
         for j in range(len(person)):
             if person[j, 2] > 0:
                 for _ in range(_SHARPEN_STEPS):
                     _to_middle(person[j], heatmaps[j], width, 0.0)
         _guess(person, mean, precision)
-        sizes[n] = _size(person)
+        sizes[n] = min(_size(person), most)
         width = max(_GUESS_LEAST, _GUESS_SHARE * sizes[n])
         for j in range(len(person)):
             if not person[j, 2] > 0:

@@ -65,12 +65,11 @@ def attach_soft_maps(store: Store, paths: Path | Sequence[Path]) -> Store:
 
 def compute_soft_maps(store: Store, model: Path, out: Path, threads: int = 0, batch: int = 8) -> None:
     """Run the teacher over all pictures and write ``out`` (uint8 (N, 40, 56, 56)) and the pictures' numbers beside it."""
-    import openvino as ov
+    from xnect.stages.executors.convert import core
 
-    core = ov.Core()
-    network = core.read_model(str(model))
+    network = core().read_model(str(model))
     network.reshape([batch, 3, TEACHER_SIDE, TEACHER_SIDE])
-    compiled = core.compile_model(network, "CPU", {"INFERENCE_NUM_THREADS": threads} if threads else {})
+    compiled = core().compile_model(network, "CPU", {"INFERENCE_NUM_THREADS": threads} if threads else {})
     heat_out = next(o for o in compiled.outputs if o.shape[1] == 19)
     field_out = next(o for o in compiled.outputs if o.shape[1] == 38)
     maps = np.lib.format.open_memmap(out, "w+", np.uint8, (len(store), 14 + len(_FIELDS), CELLS, CELLS))

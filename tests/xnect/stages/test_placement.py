@@ -102,6 +102,15 @@ def test_sizes_follow_the_body_and_one_joint_is_enough():
     np.testing.assert_allclose(people[2, :, :2], np.broadcast_to(people[2, 0, :2], (14, 2)), atol=0.01)
 
 
+def test_two_joints_far_from_each_other_make_nobody_larger_than_the_picture():
+    person = standing()[None]
+    person[0, :, 2] = 0
+    person[0, [2, 5], 2] = 1
+    person[0, 2, :2], person[0, 5, :2] = (0.0, 0.0), (63.0, 39.0)
+    assert place(person, EMPTY)[0] <= 64
+    assert np.isfinite(person).all()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
 def test_whatever_the_maps_hold_places_are_finite(value):
     person = standing()[None]
@@ -118,6 +127,7 @@ def test_damaged_shapes_are_refused(tmp_path):
         "short": {"mean": mean[:26], "precision": precision},
         "nan": {"mean": mean * np.nan, "precision": precision},
         "less": {"mean": mean},
+        "negative": {"mean": mean, "precision": -precision},
     }
     for name, content in cases.items():
         save_file(content, tmp_path / name)
