@@ -131,7 +131,7 @@ class Photo:
         self, image: F32, unseen: Bool, camera: PlacedCamera, light: Light, shadows: Shadows, heap: TextureHeap
     ) -> None:
         """See ``render.Background``."""
-        image[:] = self.picture
+        np.copyto(image, self.picture, where=unseen[..., None])
         painting.shade_ground(
             image, unseen, camera.rays, camera.centre_m, shadows.to_map, shadows.nearest, shadows.spread,
             shadows.bias_m, ground_light(light)[1], shadows.occlusion, shadows.corner_m, shadows.step_m,
