@@ -91,7 +91,7 @@ class DetectionConfig:
 
     peak_threshold: float = 0.25
     weak_threshold: float = 0.1
-    limb_threshold: float = 0.08
+    limb_threshold: float = 0.2
     min_joints: int = 3
     min_score: float = 0.2
     max_people: int = 10
