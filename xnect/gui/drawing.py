@@ -17,7 +17,7 @@ clock = time.perf_counter
 #: Seconds between repaints at best, and at worst.
 FASTEST_S, SLOWEST_S = 0.033, 0.33
 #: Part of the machine that drawing may always take; the network needs the rest, and waits for the slowest of its threads.
-SHARE_OF_MACHINE = 0.07
+SHARE_OF_MACHINE = 0.15
 #: Part of the cores left idle by the program's other threads that drawing may take: with a camera there are such.
 SHARE_OF_IDLE = 0.3
 #: The same as a share of one core; never more than so much, as Python lets only one thread run at a time.

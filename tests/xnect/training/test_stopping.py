@@ -36,7 +36,7 @@ def test_a_signal_ends_the_training_after_the_step_with_a_checkpoint(tmp_path, n
 
 def test_stage2_saves_too(tmp_path, monkeypatch):
     class Quick(stage2.Stage2Trainer):
-        def __init__(self, recipe, data, device):
+        def __init__(self, recipe, data, device, init, detections):
             self.recipe, self.step, self.sampler, self.saved = recipe, 0, None, []
 
         def batch(self, step):
