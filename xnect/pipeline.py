@@ -6,7 +6,6 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,9 +32,6 @@ from xnect.structures import (
     Tracks,
 )
 from xnect.tracking.tracker import Tracker
-
-if TYPE_CHECKING:
-    pass
 
 #: Frames without a time of their own are taken to come at this rate [1/s].
 _DEFAULT_FPS = 30.0
@@ -275,6 +271,7 @@ class MotionCapture:
         """Everything after the 2D joints; adds its times."""
         clock = time.perf_counter()
         camera = self._camera_for(frame.size_px)
+        people = without_guesses(people)
         if self.config.static_images:
             self._tracker.reset()
             self._fitter.reset()
@@ -323,17 +320,22 @@ def _configured_camera(config: CameraConfig, size_px: tuple[int, int]) -> Camera
     return camera_from_fov(size_px, config.fov_deg or DEFAULT_FOV_DEG, estimated=config.fov_deg is None)
 
 
+def without_guesses(people: Detections) -> Detections:
+    """The same people, with 0 in place of what was guessed (or left over) where a joint was not seen."""
+    joints = np.where(people.confidence[..., None] > 0, people.joints_px, np.float32(0))
+    return Detections(joints, people.confidence, people.score, people.encoding)
+
+
 def as_people(tracks: Tracks, people: Detections, bodies: Bodies) -> tuple[Person, ...]:
     """Everyone seen in this frame as ``Person`` objects, ascending by id."""
     seen = people.confidence > 0
-    joints = np.where(seen[..., None], people.joints_px, np.float32(0))
-    low = np.where(seen[..., None], joints, np.inf).min(1, initial=np.inf)
-    high = np.where(seen[..., None], joints, -np.inf).max(1, initial=-np.inf)
+    low = np.where(seen[..., None], people.joints_px, np.inf).min(1, initial=np.inf)
+    high = np.where(seen[..., None], people.joints_px, -np.inf).max(1, initial=-np.inf)
     boxes = np.concatenate([low, high], 1).astype(np.float32)
     return tuple(
         Person(
             id=int(tracks.ids[t]),
-            joints_2d=joints[r],
+            joints_2d=people.joints_px[r],
             confidence_2d=people.confidence[r],
             joints_3d=bodies.joints_m[t],
             inferred=bodies.inferred[t],

@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,10 @@ def _work(frames: int, most: int) -> Generator[int, None, None]:
         with open_streams(udp=(target,), websocket="127.0.0.1:0") as streams:
             streams.describe(header)
             while done < frames:
-                with tempfile.TemporaryDirectory(dir=scratch) as folder, _recording(Path(folder), header) as writers:
+                with (
+                    tempfile.TemporaryDirectory(dir=scratch) as folder,
+                    open_writers(Path(folder), FORMATS, header) as writers,
+                ):
                     for found in itertools.islice(people, TAKE):
                         result = _one(capture, found, Frame(done, done / 30, blank), writers)
                         streams.send(result)
@@ -77,12 +80,6 @@ def _one(capture: MotionCapture, found: Detections, frame: Frame, writers: Write
             raise AssertionError(f"frame {frame.index}: person {person.id} has numbers that are not finite")
     writers.write(frame, result)
     return result
-
-
-@contextlib.contextmanager
-def _recording(folder: Path, header: RecordingHeader) -> Iterator[Writers]:
-    with open_writers(folder, FORMATS, header) as writers:
-        yield writers
 
 
 def _report(frames: int, marks: list[tuple[int, Held]], spent_s: float) -> tuple[str, dict[str, Any]]:

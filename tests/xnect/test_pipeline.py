@@ -97,6 +97,37 @@ def test_the_same_frames_give_the_same_results(truth, camera):
             assert np.array_equal(p.joints_3d, q.joints_3d)
 
 
+@pytest.mark.parametrize("guess", [-300.0, np.nan])
+def test_guesses_of_unseen_joints_change_no_result_and_do_not_leave(truth, camera, guess):
+    class Blinking(TrueJoints):
+        unseen = 0.0
+
+        def __call__(self, image_bgr):
+            found = super().__call__(image_bgr)
+            hide = np.random.default_rng(self.frame).random(found.confidence.shape) < 0.15
+            confidence = np.where(hide, np.float32(0), found.confidence)
+            joints = np.where(confidence[..., None] > 0, found.joints_px, np.float32(self.unseen))
+            return Detections(joints, confidence, found.score)
+
+    class Guesses(Blinking):
+        unseen = guess
+
+    with_guesses, without = (MotionCapture(detector=kind(truth), camera=camera) for kind in (Guesses, Blinking))
+    picture, hidden = np.zeros((camera.size_px[1], camera.size_px[0], 3), np.uint8), 0
+    for k in range(60, 120, 3):
+        for capture in (with_guesses, without):
+            capture._detector.frame = k
+        ours, theirs = (capture(Frame(k, k / 30, picture)) for capture in (with_guesses, without))
+        assert [p.id for p in ours.people] == [p.id for p in theirs.people]
+        for mine, other in zip(ours.people, theirs.people, strict=True):
+            hidden += int((mine.confidence_2d == 0).sum())
+            assert (mine.joints_2d[mine.confidence_2d == 0] == 0).all()
+            np.testing.assert_array_equal(mine.joints_2d, other.joints_2d)
+            np.testing.assert_array_equal(mine.joints_3d, other.joints_3d)
+            np.testing.assert_array_equal(mine.angles, other.angles)
+    assert hidden > 50
+
+
 def test_reset_forgets(truth, camera):
     detector = TrueJoints(truth)
     capture = MotionCapture(camera=camera, detector=detector)

@@ -262,6 +262,15 @@ def test_weights_that_get_to_see_their_surroundings_begin_as_they_were(tmp_path)
         assert not torch.equal(before(picture)[0], after(picture)[0])
 
 
+def test_a_card_that_leaves_out_a_part_of_the_network_is_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_stage1(Stage1(NetworkSpec("selecsls42", 0.1, 16, surroundings=True)), path, {})
+    card = path.with_suffix(".json")
+    card.write_text(card.read_text().replace('"surroundings": true', '"surroundings": false'))
+    with pytest.raises(WeightsError, match="surroundings.* has no place"):
+        load_stage1(path)
+
+
 def test_a_damaged_checkpoint_is_refused(store, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="no readable checkpoint"):
