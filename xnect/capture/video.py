@@ -114,11 +114,11 @@ class VideoSource(SourceBase):
                 raise SourceError(f"{self._path} has no readable frame")
             height, width = Upright()(first).shape[:2]
             duration = self._duration(container, stream)
+            frames = stream.frames or (round(duration * self._fps) if duration and self._fps else None)
         if duration is not None and 0 < duration <= options.start_s:
             raise SourceError(f"{self._path} ends at {duration:.2f} s, before the start at {options.start_s:g} s")
         if ratio and ratio != 1:
             _log.warning("%s: pixels are not square (%s); 3D will be stretched", self._path.name, ratio)
-        frames = stream.frames or (round(duration * self._fps) if duration and self._fps else None)
         part_s, part = options.expected(duration, frames)
         self._native_px = (width, height)
         size = options.turned(self._native_px)

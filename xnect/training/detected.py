@@ -89,12 +89,14 @@ class Detected:
         confidence: float32 (N, 14), 0 = not seen.
         joints_m: float32 (N, 21, 3), truth relative to the pelvis, camera axes, of a body of 1.70 m [m].
         root_m: float32 (N, 3), where the pelvis of such a body would stand [m].
+        encoding: float32 (N, 14, 63), the 3D encoding read at each seen joint, or None where Stage I has none.
     """
 
     xy: F32
     confidence: F32
     joints_m: F32
     root_m: F32
+    encoding: F32 | None = None
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -109,17 +111,29 @@ class Detected:
         confidence = np.where(flip[:, None], confidence[:, FLIP_2D], confidence)
         joints = np.where(flip[:, None, None], joints[:, FLIP_3D] * [-1, 1, 1], joints)
         root[:, :1] *= sign
+        encoding = None
+        if self.encoding is not None:
+            encoding = self.encoding[rows].reshape(count, len(JOINTS_2D), len(JOINTS_3D), 3).astype(np.float64)
+            other = encoding[:, FLIP_2D][:, :, FLIP_3D] * [-1, 1, 1]
+            encoding = np.where(flip[:, None, None, None], other, encoding)
         roll = rng.uniform(-_MOST_ROLL, _MOST_ROLL, count)
         c, s = np.cos(roll), np.sin(roll)
         turn = np.stack([c, -s, s, c], -1).reshape(-1, 2, 2)
         for vectors in (xy, joints, root[:, None]):
             vectors[..., :2] = np.einsum("bij,bkj->bki", turn, vectors[..., :2])
         xy, confidence = _seen_anew(rng, xy, confidence)
-        return Detected(*(a.astype(np.float32) for a in (xy, confidence, joints, root)))
+        parts = [a.astype(np.float32) for a in (xy, confidence, joints, root)]
+        if encoding is not None:  # each in the frame of the ray through its joint, which turns along with the camera
+            encoding[..., :2] = np.einsum("bij,bnkj->bnki", turn, encoding[..., :2])
+            parts.append(encoding.reshape(count, len(JOINTS_2D), -1).astype(np.float32))
+        return Detected(*parts)
 
     def save(self, path: Path) -> None:
         """Write an npz file."""
-        np.savez_compressed(path, xy=self.xy, confidence=self.confidence, joints_m=self.joints_m, root_m=self.root_m)
+        read_off = {} if self.encoding is None else {"encoding": self.encoding.astype(np.float16)}
+        np.savez_compressed(
+            path, xy=self.xy, confidence=self.confidence, joints_m=self.joints_m, root_m=self.root_m, **read_off
+        )
 
 
 def _seen_anew(rng: np.random.Generator, xy: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,9 +153,11 @@ def _seen_anew(rng: np.random.Generator, xy: np.ndarray, confidence: np.ndarray)
 
 def read(path: Path) -> Detected:
     """What ``Detected.save`` wrote; raises FormatError."""
-    shapes = {"xy": (14, 2), "confidence": (14,), "joints_m": (21, 3), "root_m": (3,)}
+    shapes: dict[str, tuple[int, ...]] = {"xy": (14, 2), "confidence": (14,), "joints_m": (21, 3), "root_m": (3,)}
     try:
         with np.load(path, allow_pickle=False) as file:
+            if "encoding" in file:
+                shapes["encoding"] = (14, 63)
             parts = [file[name].astype(np.float32) for name in shapes]
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise FormatError(f"{path} holds no detected people: {error}") from error
@@ -157,10 +173,8 @@ def read(path: Path) -> Detected:
 def collect(
     network: Callable[[U8], PoseMaps], shards: Shards, config: DetectionConfig, limit: int | None = None
 ) -> Detected:
-    """Everybody that is found in the pictures of ``shards`` and is truly there."""
-    found: list[tuple[np.ndarray, ...]] = [
-        (np.zeros((0, len(JOINTS_2D), 2)), np.zeros((0, len(JOINTS_2D))), np.zeros((0, len(JOINTS_3D), 3)), np.zeros((0, 3)))
-    ]  # fmt: skip
+    """Everybody that is found in the pictures of ``shards`` and is truly there; raises FormatError where nobody is."""
+    found: list[tuple[np.ndarray, ...]] = []
     for k in tqdm(range(len(shards))[:limit], unit="picture", disable=None):
         sample = shards[k]
         rows = countable(sample)
@@ -173,7 +187,10 @@ def collect(
         xy = unproject(people.joints_px[first], camera_of(sample)) * seen[..., None]
         scale = REFERENCE_HEIGHT_M / sample.height_m[true].astype(np.float64)
         root = sample.joints_3d[true, PELVIS] * scale[:, None]
-        found.append((xy, people.confidence[first], truth_of(sample)[true], root))
+        encoding = () if people.encoding is None else (people.encoding[first],)
+        found.append((xy, people.confidence[first], truth_of(sample)[true], root, *encoding))
+    if not found:
+        raise FormatError("nobody was found who is truly there")
     return Detected(*(np.concatenate(part).astype(np.float32) for part in zip(*found, strict=True)))
 
 

@@ -31,6 +31,8 @@ _SIDE = {"right": [2, 3, 4, 8, 9, 10], "left": [5, 6, 7, 11, 12, 13]}
 _LOWER = [9, 10, 12, 13]
 _HIPS = [8, 11]
 _NEAREST_M = 0.12
+#: Share of detected people whose encoding is held back.
+WITHOUT_ENCODING = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,18 @@ def observe(poses: PoseBatch, rng: np.random.Generator, imitation: Imitation) ->
 
 
 def detected_batch(people: Detected, rng: np.random.Generator, count: int, focal_error: float) -> LiftingBatch:
-    """``count`` people as Stage I found them; where their noses are in space is not known (NaN)."""
+    """``count`` people as Stage I found them; where their noses are in space is not known (NaN).
+
+    Some come without the encoding that was read: other detectors have none to give.
+    """
     drawn = people.draw(rng, count)
     focal = _focal(rng, count, focal_error)
     points = np.concatenate([drawn.joints_m, np.full((count, 1, 3), np.nan)], 1).astype(np.float64)
-    return _as_batch(drawn.xy.astype(np.float64), drawn.confidence, focal, points, drawn.root_m.astype(np.float64))
+    batch = _as_batch(drawn.xy.astype(np.float64), drawn.confidence, focal, points, drawn.root_m.astype(np.float64))
+    if drawn.encoding is not None:
+        told = rng.random(count) >= WITHOUT_ENCODING
+        batch.inputs[told] = network_inputs(batch.frame, batch.xy, drawn.encoding)[told]
+    return batch
 
 
 def joined(parts: Sequence[LiftingBatch]) -> LiftingBatch:

@@ -222,7 +222,7 @@ def _log(path: Path, trainer: Stage2Trainer, loss: float, error_mm: float, tuned
 
 def _card(trainer: Stage2Trainer, recipe: Stage2Recipe) -> dict[str, Any]:
     return {
-        "encoding": recipe.encoding > 0,
+        "encoding": recipe.encoding > 0 or (trainer.detected is not None and trainer.detected.encoding is not None),
         "training": {**asdict(recipe), "step": trainer.step, "samples": trainer.step * recipe.batch},
         **({} if trainer.before is None else {"began_with": trainer.before.card.get("training")}),
         "data": CREDIT if trainer.detected is None else CREDIT + SYNTHETIC,

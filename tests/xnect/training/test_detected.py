@@ -1,5 +1,7 @@
 """Stage II learns from what Stage I finds: people collected from pictures, drawn anew, mixed into batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,13 @@ import torch
 from tests.benchmarks.test_synthetic_3d import sample  # noqa: F401 - a fixture
 from tests.xnect.stages.test_association import maps_of
 from tests.xnect.training.test_stage2 import write_pack
+from xnect.codec.encoding import REFERENCE_HEIGHT_M, encode
 from xnect.config import DetectionConfig
 from xnect.errors import FormatError, WeightsError
 from xnect.geometry import unproject
-from xnect.skeleton.joints import JOINT_3D_OF_2D, PELVIS
+from xnect.skeleton.joints import JOINT_3D_OF_2D, PARENTS_3D, PELVIS
 from xnect.stages.lifting import load_weights
-from xnect.stages.lifting_frame import INPUTS
+from xnect.stages.lifting_frame import ENCODING_GAIN, ENCODING_SLOTS, INPUTS
 from xnect.training import detected
 from xnect.training.datasets.synthetic import camera_of
 from xnect.training.detected import Detected
@@ -56,6 +59,33 @@ def test_people_drawn_anew_are_still_seen_where_they_are(monkeypatch):
     own = np.linalg.norm(people.joints_m[:, [3, 6]] - people.joints_m[:, [2, 5]], axis=-1)
     assert (np.abs(lengths[:, None] - own.ravel()).min(1) < 1e-4).all()  # of the right arm, or the left one mirrored
     assert (np.abs(lengths[:, None] - own[:, 1]).min(1) < 1e-4).mean() > 0.3
+
+
+def with_encoding(people):
+    values = encode(people.joints_m, people.xy, REFERENCE_HEIGHT_M)[0] * (people.confidence > 0)[..., None]
+    return replace(people, encoding=values)
+
+
+def test_encodings_turn_and_mirror_with_their_people(monkeypatch):
+    monkeypatch.setattr(detected, "_JITTER", 0.0)
+    drawn = with_encoding(exact()).draw(np.random.default_rng(0), 300)
+    seen = drawn.confidence > 0
+    np.testing.assert_allclose(drawn.encoding[seen], with_encoding(drawn).encoding[seen], atol=1e-5)
+
+
+def test_batches_carry_what_stage_i_reads_and_some_people_come_without(monkeypatch, tmp_path):
+    monkeypatch.setattr(detected, "_JITTER", 0.0)
+    with_encoding(exact()).save(tmp_path / "d.npz")
+    people = detected.read(tmp_path / "d.npz")
+    batch = detected_batch(people, np.random.default_rng(1), 500, focal_error=0.0)
+    told = batch.inputs[:, 57] == 1
+    assert 0.7 < told.mean() < 0.9
+    assert (batch.inputs[~told, 57:] == 0).all()
+    vectors = batch.inputs[told, 58:].reshape(told.sum(), -1, 3) / ENCODING_GAIN
+    bones = batch.joints_m[told, :21] - batch.joints_m[told][:, PARENTS_3D]
+    expected = bones[:, ENCODING_SLOTS[:, 1]] * (batch.frame.weight[told] > 0)[:, ENCODING_SLOTS[:, 0], None]
+    np.testing.assert_allclose(vectors, expected, atol=2e-3)
+    assert (detected_batch(exact(), np.random.default_rng(1), 50, 0.0).inputs[:, 57:] == 0).all()
 
 
 def test_batches_of_detected_people_have_their_truth_in_the_frame_of_their_ray(monkeypatch):

@@ -267,7 +267,7 @@ def test_a_card_that_leaves_out_a_part_of_the_network_is_refused(tmp_path):
     save_stage1(Stage1(NetworkSpec("selecsls42", 0.1, 16, surroundings=True)), path, {})
     card = path.with_suffix(".json")
     card.write_text(card.read_text().replace('"surroundings": true', '"surroundings": false'))
-    with pytest.raises(WeightsError, match="surroundings.* has no place"):
+    with pytest.raises(WeightsError, match=r"surroundings.* has no place"):
         load_stage1(path)
 
 
