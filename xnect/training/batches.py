@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -57,6 +57,11 @@ class Reads:
     cell: Tensor
     value: Tensor
     weight: Tensor
+
+
+def joined(parts: Sequence[Reads]) -> Reads:
+    """The places of several sources as one: what each counts is its weight alone."""
+    return Reads(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Reads)))
 
 
 def encoding_reads(crops: Crops, first: int = 0, stride: int = 8, jitter: float = JITTER_CELLS) -> Reads | None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xnect.codec.encoding import TRUSTED_CHANNELS
-from xnect.training.batches import Batch, Reads
+from xnect.training.batches import Batch, Reads, joined
 
 #: Scale of the loss, so that it is of order one.
 LOSS_SCALE = 40.0
@@ -73,8 +73,8 @@ class MapLoss:
         loss = ((maps.float() - batch.targets.maps) ** 2 * batch.targets.weight).mean() * LOSS_SCALE
         if encoding is None:
             return loss
-        for part in batch.reads:
-            loss = loss + ENCODING_SCALE * encoding_loss(encoding.float(), part)
+        if batch.reads:
+            loss = loss + ENCODING_SCALE * encoding_loss(encoding.float(), joined(batch.reads))
         return loss
 
     def _of(self, net: nn.Module) -> Any:

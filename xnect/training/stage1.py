@@ -11,11 +11,13 @@ import torch
 from torch import nn
 
 from xnect.config import NetworkConfig
+from xnect.stages.lifting import Lifter
 from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, channels_last, load_stage1, save_stage1
 from xnect.training.batches import Ahead, Batches
 from xnect.training.datasets.people import load_people
 from xnect.training.datasets.store import Store
 from xnect.training.held_out import HeldOut
+from xnect.training.lifted import attach_lifted
 from xnect.training.loop import LoopConfig, Trainer
 from xnect.training.map_loss import MapLoss
 from xnect.training.soft_maps import attach_soft_maps
@@ -38,6 +40,8 @@ def read_stores(options: argparse.Namespace) -> tuple[Store | None, Store | None
         photos = load_people(options.data, options.side, limit=options.limit)
         if options.soft_maps:
             photos = attach_soft_maps(photos, options.soft_maps)
+        if options.lifting:
+            photos = attach_lifted(photos, Lifter(options.lifting))
     if options.synthetic and (options.synthetic_share > 0 or photos is None):
         from xnect.training.datasets.synthetic import load_synthetic  # brings the whole engine with it
 
@@ -66,6 +70,7 @@ def write_weights(net: nn.Module, options: argparse.Namespace, trainer: Trainer,
     facts = {
         "training": {
             "data": [*(_PHOTOS if trains_on_photos(options) else []), *(_SYNTHETIC if options.synthetic else [])],
+            "weak_3d": "Stage II on the photos' labels" if options.lifting else None,
             "synthetic_share": options.synthetic_share if options.synthetic and trains_on_photos(options) else None,
             "teacher": "human-pose-estimation-0001 (Open Model Zoo, Apache-2.0), maps only"
             if options.soft_maps and trains_on_photos(options)

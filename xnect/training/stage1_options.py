@@ -27,6 +27,7 @@ def build_parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) 
         help="share of synthetic crops beside photos; 1 = photos only judge",
     )
     add("--encoding", action="store_true", help="train the 3D encoding too, from the synthetic pictures")
+    add("--lifting", type=Path, help="Stage II's weights: what they make of the photos' labels is a weak 3D truth too")
     add("--output", type=Path, required=True, help="folder for checkpoint, log, curve and weights")
     add("--network", default="selecsls42", help="trunk, see `python -m backbone summary`")
     add("--width", type=float, default=0.5, help="factor on the trunk's channels")
@@ -77,6 +78,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError(f"--synthetic-share {options.synthetic_share:g}: 0 to 1 expected")
     if options.encoding and options.synthetic is None:
         raise ConfigError("--encoding needs --synthetic: photos have no 3D truth")
+    if options.lifting is not None and not (options.encoding and options.data is not None):
+        raise ConfigError("--lifting needs --encoding and --data: it gives photos a 3D truth")
     if options.freeze and options.init is None and not options.resume:
         raise ConfigError("--freeze needs --init: random weights are nothing to keep")
     if options.compile and not any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")):
@@ -100,6 +103,7 @@ def _check_paths(options: argparse.Namespace) -> None:
             raise FormatError(f"{folder} holds no people pack: train13.json is missing")
     if options.synthetic is not None and not (options.synthetic / "plan.json").is_file():
         raise FormatError(f"{options.synthetic} holds no synthetic shards: plan.json is missing (xnect synth write)")
-    for path in ([options.init] if options.init is not None else []) + (options.soft_maps or []):
+    single = [path for path in (options.init, options.lifting) if path is not None]
+    for path in [*single, *(options.soft_maps or [])]:
         if not path.exists():
             raise FormatError(f"no such file: {path}")

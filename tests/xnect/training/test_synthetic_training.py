@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,11 +15,13 @@ from xnect.errors import ConfigError, FormatError
 from xnect.geometry import project, ray_rotation, unproject
 from xnect.skeleton.joints import FLIP_2D, FLIP_3D, JOINT_3D_OF_2D, JOINTS_2D, JOINTS_3D, PARENTS_3D
 from xnect.stages.association import read_encoding
+from xnect.stages.lifting import Lifter
 from xnect.stages.network import NetworkSpec, Stage1, TorchNetwork, load_stage1, save_stage1
 from xnect.structures import Camera
 from xnect.training import stage1, views
-from xnect.training.batches import Batches, encoding_reads
+from xnect.training.batches import Batches, encoding_reads, joined
 from xnect.training.datasets.synthetic import bones_of, camera_of, labelled, load_synthetic
+from xnect.training.lifted import LEAST_JOINTS, WEIGHT, attach_lifted
 from xnect.training.loop import LoopConfig, Trainer
 from xnect.training.map_loss import MapLoss, encoding_loss, read_at
 from xnect.training.synthetic.labels import HIDDEN, OUTSIDE, SEEN
@@ -344,3 +347,27 @@ def test_a_folder_without_shards_is_refused(tmp_path):
 def test_the_joint_sets_are_those_of_the_shards():
     assert len(JOINTS_2D) == 14
     assert len(JOINTS_3D) == 21
+
+
+def test_photos_get_a_weak_3d_truth_from_their_labels(store):
+    """Judged by the truth that the same pictures have as synthetic ones."""
+    lifted = attach_lifted(photos(store), Lifter())
+    told = lifted.rays[..., 2] > 0
+    people = told.any(-1)
+    assert people.sum() > 10
+    assert ((lifted.joints[..., 2] > 0).sum(-1)[people] >= LEAST_JOINTS).all()
+    assert not (told & (lifted.joints[..., 2] == 0)).any()
+    assert 0.05 < lifted.rays[..., 2][told].mean() <= WEIGHT
+    wrong = (lifted.bones[people] - store.bones[people]).norm(dim=-1).mean()
+    assert wrong < 0.7 * store.bones[people].norm(dim=-1).mean()  # these bodies are no people
+
+
+def test_what_counts_little_pulls_little(store):
+    """Sources of different trust share one mean."""
+    crops = draw_crops(store, torch.arange(4), torch.arange(4), store.focal_people(), ViewConfig(size=128, layers=1))
+    sure = encoding_reads(crops, jitter=0.0)
+    weak = replace(encoding_reads(crops, first=4, jitter=0.0), weight=sure.weight * 0.1)
+    maps = torch.zeros(8, 63, 16, 16, requires_grad=True)
+    encoding_loss(maps, joined([sure, weak])).backward()
+    pull = maps.grad.abs().sum((1, 2, 3))
+    assert float(pull[4:].sum() / pull[:4].sum()) == pytest.approx(0.1, rel=1e-3)
