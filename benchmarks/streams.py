@@ -32,7 +32,7 @@ from xnect.streams import Streams, open_streams
 from xnect.structures import Frame
 
 READERS, STALLED, DYING = 10, 5, 5
-_FIRST = 60  # frame of the clip
+_FIRST = 78  # frame of the clip
 
 
 def _shaken_hands(port: int) -> socket.socket:
