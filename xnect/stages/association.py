@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from xnect.codec.heatmaps import find_peaks
 from xnect.config import DetectionConfig
 from xnect.geometry import apply_affine
 from xnect.stages.grouping import complete, group
 from xnect.stages.placement import place
-from xnect.structures import F32, I64, Detections, PoseMaps
+from xnect.structures import F32, I64, Bool, Detections, PoseMaps
 
 #: Small people are false more often than large ones: a score counts in full from this size on [cells] ...
 _SURE_SIZE = 12.0
@@ -72,12 +73,24 @@ def read_encoding(encoding: F32, cells: np.ndarray, seen: np.ndarray) -> F32:
     Returns:
         float32 (P, J, C), 0 where the joint was not seen.
     """
+    values = np.zeros((*seen.shape, len(encoding)), np.float32)
+    _read(encoding, np.ascontiguousarray(cells, np.float32), seen, values)
+    return values
+
+
+@njit(cache=True)
+def _read(encoding: F32, cells: F32, seen: Bool, out: F32) -> None:  # pragma: no cover - compiled
+    """``read_encoding`` joint by joint."""
     height, width = encoding.shape[1:]
-    x = np.clip(cells[..., 0], 0, width - 1.001)
-    y = np.clip(cells[..., 1], 0, height - 1.001)
-    x0, y0 = x.astype(int), y.astype(int)
-    fx, fy = x - x0, y - y0
-    top = encoding[:, y0, x0] * (1 - fx) + encoding[:, y0, x0 + 1] * fx
-    bottom = encoding[:, y0 + 1, x0] * (1 - fx) + encoding[:, y0 + 1, x0 + 1] * fx
-    values = (top * (1 - fy) + bottom * fy) * seen
-    return np.ascontiguousarray(np.moveaxis(values, 0, -1), np.float32)
+    for p in range(seen.shape[0]):
+        for j in range(seen.shape[1]):
+            if not seen[p, j]:
+                continue
+            x = min(max(cells[p, j, 0], np.float32(0)), np.float32(width - 1.001))
+            y = min(max(cells[p, j, 1], np.float32(0)), np.float32(height - 1.001))
+            x0, y0 = int(x), int(y)
+            fx, fy = x - x0, y - y0
+            for c in range(encoding.shape[0]):
+                top = encoding[c, y0, x0] * (1 - fx) + encoding[c, y0, x0 + 1] * fx
+                bottom = encoding[c, y0 + 1, x0] * (1 - fx) + encoding[c, y0 + 1, x0 + 1] * fx
+                out[p, j, c] = top * (1 - fy) + bottom * fy

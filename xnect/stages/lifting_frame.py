@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from xnect.codec.encoding import TRUSTED_JOINTS, in_frame_of
+from xnect.codec.encoding import TRUSTED_JOINTS
 from xnect.skeleton.joints import JOINT_3D_OF_2D, PELVIS
-from xnect.structures import F32, F64
+from xnect.structures import F32, F64, I64
 
 #: The encoding vectors that enter the network: (2D joint, 3D joint) pairs, in this order.
 ENCODING_SLOTS = np.argwhere(TRUSTED_JOINTS)
@@ -141,16 +141,47 @@ def network_inputs(frame: RayFrame, xy: np.ndarray, encoding: np.ndarray | None)
     Joints relative to their mean and divided by the extent; zero where not seen. ``encoding`` (P, 14, 63) is turned
     into the person's frame; without it its slots are zero and the flag says so.
     """
-    people = len(frame.extent)
-    seen = frame.weight > 0
-    out = np.zeros((people, INPUTS), np.float32)
+    out = np.zeros((len(frame.extent), INPUTS), np.float32)
     out[:, :INPUTS_WITHOUT_ENCODING] = plain_inputs(frame)
     if encoding is not None:
-        safe = np.where(seen[..., None], xy, 0.0)
-        vectors = in_frame_of(encoding, safe, frame.rotation) * seen[..., None, None]
         out[:, 57] = 1.0
-        out[:, 58:] = ENCODING_GAIN * vectors[:, ENCODING_SLOTS[:, 0], ENCODING_SLOTS[:, 1]].reshape(people, -1)
+        values = np.ascontiguousarray(encoding, np.float32)
+        _add_encoding(out, values, np.ascontiguousarray(xy, np.float64), frame.weight, frame.rotation, ENCODING_SLOTS)
     return out
+
+
+@njit(cache=True)
+def _add_encoding(
+    out: F32, encoding: F32, xy: F64, weight: F64, rotation: F64, slots: I64
+) -> None:  # pragma: no cover - compiled
+    """``codec.encoding.in_frame_of`` for the vectors that enter the network alone, person by person."""
+    turn = np.empty((3, 3))
+    ray = np.empty((3, 3))
+    for n in range(len(out)):
+        last = -1
+        for s in range(len(slots)):
+            j, k = slots[s]
+            if weight[n, j] <= 0:
+                continue
+            if j != last:  # slots are sorted by joint
+                x, y = xy[n, j, 0], xy[n, j, 1]
+                length = math.sqrt(x * x + y * y + 1)
+                x, y, z = x / length, y / length, 1 / length
+                f = 1 / (1 + z)
+                ray[0] = 1 - f * x * x, -f * x * y, x
+                ray[1] = -f * x * y, 1 - f * y * y, y
+                ray[2] = -x, -y, z
+                for d in range(3):
+                    for e in range(3):
+                        turn[d, e] = 0.0
+                        for c in range(3):
+                            turn[d, e] += ray[c, d] * rotation[n, c, e]
+                last = j
+            for e in range(3):
+                value = 0.0
+                for d in range(3):
+                    value += encoding[n, j, 3 * k + d] * turn[d, e]
+                out[n, INPUTS_WITHOUT_ENCODING + 3 * s + e] = ENCODING_GAIN * value
 
 
 def place_points(raw: np.ndarray, inputs: np.ndarray) -> np.ndarray:

@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from xnect.codec.encoding import in_frame_of
 from xnect.errors import WeightsError
 from xnect.geometry import camera_from_fov, project, ray_rotation
 from xnect.skeleton.joints import FLIP_2D, FLIP_3D, JOINTS_2D, JOINTS_3D, PELVIS
 from xnect.stages.lifting import DEFAULT_WEIGHTS, Lifter, load_weights, run_network
 from xnect.stages.lifting_frame import (
+    ENCODING_GAIN,
+    ENCODING_SLOTS,
     INPUTS,
     OUTPUTS,
     ROOT,
@@ -283,6 +286,21 @@ def test_whatever_goes_in_finite_numbers_come_out(lifter, joints, confidence, fo
 
 
 @pytest.mark.weights
+def test_encodings_enter_in_the_frame_of_the_person():
+    """Compiled for the vectors that count; the codec says what they are."""
+    rng = np.random.default_rng(2)
+    xy = rng.normal(0, 0.4, (6, 14, 2))
+    confidence = (rng.random((6, 14)) < 0.7).astype(np.float32)
+    encoding = rng.normal(0, 0.3, (6, 14, 63)).astype(np.float32)
+    frame = to_ray_frame(xy, confidence)
+    found = network_inputs(frame, xy, encoding)
+    vectors = in_frame_of(encoding, xy, frame.rotation) * (confidence > 0)[..., None, None]
+    expected = ENCODING_GAIN * vectors[:, ENCODING_SLOTS[:, 0], ENCODING_SLOTS[:, 1]]
+    np.testing.assert_allclose(found[:, 58:].reshape(expected.shape), expected, atol=1e-5)
+    assert (found[:, 57] == 1).all()
+    np.testing.assert_array_equal(found[:, :57], network_inputs(frame, xy, None)[:, :57])
+
+
 def test_an_encoding_is_used_only_by_a_network_that_learnt_it(lifter):
     person = seen_from(np.array([0, 0, 4.0]))
     encoding = np.random.default_rng(0).normal(0, 0.3, (1, 14, 63)).astype(np.float32)
