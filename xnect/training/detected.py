@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from xnect.codec.encoding import REFERENCE_HEIGHT_M
@@ -45,6 +46,9 @@ _MISSED, _DESK = 0.05, 0.1
 #: Encodings of photos are further off than those of synthetic pictures: 90 mm against 78 from the poses that Stage II makes
 #: of the labels (held-out people). Noise of each bone's vector on each axis makes up for it [m].
 _ENCODING_NOISE_M = 0.025
+#: Who is taken to face elsewhere has all bones turned alike: rotations of about this angle [rad], and so many people whose
+#: front is taken for their back (depths change sign).
+_ENCODING_TURN, _ENCODING_FLIPPED = 0.2, 0.05
 
 _LOWER = [JOINTS_2D.index(f"{side}_{joint}") for side in ("right", "left") for joint in ("knee", "ankle")]
 
@@ -118,6 +122,7 @@ class Detected:
             encoding = self.encoding[rows].reshape(count, len(JOINTS_2D), len(JOINTS_3D), 3).astype(np.float64)
             other = encoding[:, FLIP_2D][:, :, FLIP_3D] * [-1, 1, 1]
             encoding = np.where(flip[:, None, None, None], other, encoding)
+            encoding = _misjudged(rng, encoding)
             off = _ENCODING_NOISE_M * rng.standard_normal((count, 1, len(JOINTS_3D), 3))
             encoding += off * (encoding != 0).any((2, 3), keepdims=True)
         roll = rng.uniform(-_MOST_ROLL, _MOST_ROLL, count)
@@ -138,6 +143,13 @@ class Detected:
         np.savez_compressed(
             path, xy=self.xy, confidence=self.confidence, joints_m=self.joints_m, root_m=self.root_m, **read_off
         )
+
+
+def _misjudged(rng: np.random.Generator, encoding: np.ndarray) -> np.ndarray:
+    """Encodings (N, 14, 21, 3) of people taken to face a little, or wholly, elsewhere."""
+    turn = Rotation.from_rotvec(_ENCODING_TURN * rng.standard_normal((len(encoding), 3)) * [0.5, 1.0, 0.5]).as_matrix()
+    turn[rng.random(len(encoding)) < _ENCODING_FLIPPED, :, 2] *= -1
+    return np.asarray(np.einsum("bij,bnkj->bnki", turn, encoding))
 
 
 def _seen_anew(rng: np.random.Generator, xy: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

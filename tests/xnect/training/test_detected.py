@@ -69,6 +69,8 @@ def with_encoding(people):
 def test_encodings_turn_and_mirror_with_their_people(monkeypatch):
     monkeypatch.setattr(detected, "_JITTER", 0.0)
     monkeypatch.setattr(detected, "_ENCODING_NOISE_M", 0.0)
+    monkeypatch.setattr(detected, "_ENCODING_TURN", 0.0)
+    monkeypatch.setattr(detected, "_ENCODING_FLIPPED", 0.0)
     drawn = with_encoding(exact()).draw(np.random.default_rng(0), 300)
     seen = drawn.confidence > 0
     np.testing.assert_allclose(drawn.encoding[seen], with_encoding(drawn).encoding[seen], atol=1e-5)
@@ -79,12 +81,14 @@ def test_encodings_get_worse_when_drawn_as_photos_have_them():
     drawn = people.draw(np.random.default_rng(0), 300)
     seen = drawn.confidence > 0
     off = np.linalg.norm((drawn.encoding - with_encoding(drawn).encoding).reshape(300, 14, 21, 3), axis=-1)[seen]
-    assert 0.03 < off.mean() < 0.06
+    assert 0.06 < off.mean() < 0.2
 
 
 def test_batches_carry_what_stage_i_reads_and_some_people_come_without(monkeypatch, tmp_path):
     monkeypatch.setattr(detected, "_JITTER", 0.0)
     monkeypatch.setattr(detected, "_ENCODING_NOISE_M", 0.0)
+    monkeypatch.setattr(detected, "_ENCODING_TURN", 0.0)
+    monkeypatch.setattr(detected, "_ENCODING_FLIPPED", 0.0)
     with_encoding(exact()).save(tmp_path / "d.npz")
     people = detected.read(tmp_path / "d.npz")
     batch = detected_batch(people, np.random.default_rng(1), 500, focal_error=0.0)
