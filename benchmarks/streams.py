@@ -88,9 +88,9 @@ def stretch(capture: MotionCapture, streams: Streams, frames: list[Frame], pace_
         due += pace_s
         begin, begin_own, begin_queued = time.perf_counter(), time.thread_time(), queued_s()
         streams.send(capture(frame))
-        queued = queued_s() - begin_queued
-        wall.append((time.perf_counter() - begin) * 1e3)
+        wall.append((time.perf_counter() - begin) * 1e3)  # first: reading a file lets others have the interpreter's lock
         own.append((time.thread_time() - begin_own) * 1e3)
+        queued = queued_s() - begin_queued
         awake.append(wall[-1] - queued * 1e3)
         time.sleep(max(0.0, due - time.perf_counter()))
     return {"wall": wall, "own": own, "awake": awake}
