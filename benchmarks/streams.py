@@ -88,7 +88,8 @@ def stretch(capture: MotionCapture, streams: Streams, frames: list[Frame], pace_
         due += pace_s
         begin, begin_own, begin_queued = time.perf_counter(), time.thread_time(), queued_s()
         streams.send(capture(frame))
-        wall.append((time.perf_counter() - begin) * 1e3)  # first: reading a file lets others have the interpreter's lock
+        # the clock first: reading a file lets others have the interpreter's lock
+        wall.append((time.perf_counter() - begin) * 1e3)
         own.append((time.thread_time() - begin_own) * 1e3)
         queued = queued_s() - begin_queued
         awake.append(wall[-1] - queued * 1e3)
