@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -139,10 +140,15 @@ class Detected:
 
     def save(self, path: Path) -> None:
         """Write an npz file."""
-        read_off = {} if self.encoding is None else {"encoding": self.encoding.astype(np.float16)}
-        np.savez_compressed(
-            path, xy=self.xy, confidence=self.confidence, joints_m=self.joints_m, root_m=self.root_m, **read_off
-        )
+        parts: dict[str, Any] = {
+            "xy": self.xy,
+            "confidence": self.confidence,
+            "joints_m": self.joints_m,
+            "root_m": self.root_m,
+        }
+        if self.encoding is not None:
+            parts["encoding"] = self.encoding.astype(np.float16)
+        np.savez_compressed(path, **parts)
 
 
 def _misjudged(rng: np.random.Generator, encoding: np.ndarray) -> np.ndarray:
