@@ -8,7 +8,7 @@ from typing import Literal, overload
 from backbone import pretrained
 from backbone.errors import UnknownModelError, WeightsError
 from backbone.selecsls import Classifier, FeatureNet
-from backbone.specs import ModelSpec, get_spec
+from backbone.specs import ModelSpec, Width, get_spec
 from backbone.weights import StateDict, load_state, read_weights
 
 Weights = str | Path | None
@@ -21,7 +21,7 @@ def create_model(
     num_classes: int = ...,
     features_only: Literal[False] = ...,
     out_strides: tuple[int, ...] = ...,
-    width: float = ...,
+    width: Width = ...,
     dropout: float = ...,
 ) -> Classifier: ...
 
@@ -34,7 +34,7 @@ def create_model(
     *,
     features_only: Literal[True],
     out_strides: tuple[int, ...] = ...,
-    width: float = ...,
+    width: Width = ...,
     dropout: float = ...,
 ) -> FeatureNet: ...
 
@@ -45,7 +45,7 @@ def create_model(
     num_classes: int = 1000,
     features_only: bool = False,
     out_strides: tuple[int, ...] = (2, 4, 8, 16, 32, 64),
-    width: float = 1.0,
+    width: Width = 1.0,
     dropout: float = 0.0,
 ) -> Classifier | FeatureNet:
     """Build a SelecSLS network.
@@ -58,7 +58,7 @@ def create_model(
             of classes everything but the last layer is loaded.
         features_only: Return feature maps instead of class scores; only the units that are needed are built.
         out_strides: Strides of the feature maps [px], a subset of (2, 4, 8, 16, 32, 64) in the order wanted.
-        width: Factor on every block channel, rounded to multiples of 16.
+        width: Factor on every block channel, or one for each level (stride 4, 8, 16); rounded to multiples of 16.
         dropout: Probability of dropping a pooled feature while training, 0 to 1.
 
     Returns:
@@ -78,7 +78,7 @@ def create_model(
     return model
 
 
-def _read(spec: ModelSpec, weights: str | Path, width: float) -> tuple[StateDict, str]:
+def _read(spec: ModelSpec, weights: str | Path, width: Width) -> tuple[StateDict, str]:
     """The tensors for a network, of a file or the published ones, and where they came from."""
     if str(weights) == "imagenet":
         if width != 1.0:

@@ -9,6 +9,9 @@ from typing import Any
 
 from backbone.errors import UnknownModelError
 
+Width = float | tuple[float, ...]
+"""One factor on all channels, or one for each level (stride 4, 8, 16); the last one goes on to the end."""
+
 STEM_CHANNELS = 32
 """Output channels of the first convolution in every variant [channels]."""
 
@@ -189,12 +192,12 @@ def names(variants: bool = False) -> tuple[str, ...]:
     return (*SPECS, *VARIANTS) if variants else tuple(SPECS)
 
 
-def get_spec(name: str, width: float = 1.0) -> ModelSpec:
+def get_spec(name: str, width: Width = 1.0) -> ModelSpec:
     """The table row of a network.
 
     Args:
         name: One of `names(variants=True)`.
-        width: Factor on every block channel, see `scaled`.
+        width: Factor on every block channel, or one for each level, see `scaled`.
 
     Raises:
         UnknownModelError: No such name, or a width that is not a positive number.
@@ -204,38 +207,42 @@ def get_spec(name: str, width: float = 1.0) -> ModelSpec:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UnknownModelError(f"unknown network {name!r}: known are {', '.join(known)}{hint}")
-    if not (math.isfinite(width) and width > 0):
-        raise UnknownModelError(f"width must be a number above 0, not {width!r}")
+    factors = width if isinstance(width, tuple) else (width,)
+    if not factors or not all(math.isfinite(factor) and factor > 0 for factor in factors):
+        raise UnknownModelError(f"width must be a number above 0, or one for each level, not {width!r}")
     return scaled(known[name], width)
 
 
-def scaled(spec: ModelSpec, width: float) -> ModelSpec:
+def scaled(spec: ModelSpec, width: Width) -> ModelSpec:
     """The same network with every block and head channel scaled; the stem keeps its channels.
 
     Args:
         spec: A row of the table.
-        width: Factor on every channel count, above 0. Counts are rounded to multiples of 16, at least 16; the inner
-            halves of a block are half of the rounded k. 1.0 gives `spec` itself.
+        width: Factor on every channel count, above 0, or one for each level: the first level costs the most time and
+            needs the fewest channels. Counts are rounded to multiples of 16, at least 16; the inner halves of a block
+            are half of the rounded k. 1.0 gives `spec` itself.
 
     Returns:
         A spec whose blocks still fit together, under the same name.
     """
     if width == 1.0:
         return spec
+    factors = width if isinstance(width, tuple) else (width,)
 
-    def scale(channels: int) -> int:
-        return max(16, round(channels * width / 16) * 16)
+    def scale(channels: int, level: int) -> int:
+        return max(16, round(channels * factors[min(level, len(factors) - 1)] / 16) * 16)
 
     blocks: list[BlockSpec] = []
-    before = spec.stem_channels
+    before, level = spec.stem_channels, -1
     for block in spec.blocks:
-        k, out = scale(block.widths[0]), scale(block.out_channels)
-        skip = scale(block.skip_channels) if block.skip_channels else 0
+        level += not block.skip_channels
+        k, out = scale(block.widths[0], level), scale(block.out_channels, level)
+        skip = scale(block.skip_channels, level) if block.skip_channels else 0
         blocks.append(BlockSpec(before, skip, (k, k, k // 2, k, k // 2, out), block.stride))
         before = out
     head: list[HeadSpec] = []
     for unit in spec.head:
-        head.append(replace(unit, in_channels=before, out_channels=scale(unit.out_channels)))
+        head.append(replace(unit, in_channels=before, out_channels=scale(unit.out_channels, level + 1)))
         before = head[-1].out_channels
     return replace(spec, blocks=tuple(blocks), head=tuple(head))
 

@@ -32,27 +32,40 @@ class NetworkSpec:
 
     Attributes:
         trunk: Name in ``backbone.names()``.
-        width: Factor on the trunk's channels.
+        width: Factor on the trunk's channels, or one for each level (strides 4, 8 and 16).
         head: Channels of the heads at stride 16; half as many at stride 8.
         encoding: Whether the 3D head is there.
         surroundings: Whether the heads see the wider surroundings too, from stride 32.
     """
 
     trunk: str = "selecsls42"
-    width: float = 0.5
+    width: float | tuple[float, ...] = 0.5
     head: int = 128
     encoding: bool = False
     surroundings: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no network of ours is (a weights file may say anything); raises WeightsError."""
+        if isinstance(self.width, list):  # as JSON has it
+            object.__setattr__(self, "width", tuple(self.width))
         kinds = (
-            (self.trunk, str), (self.width, float), (self.head, int), (self.encoding, bool), (self.surroundings, bool)
+            (self.trunk, str), (self.head, int), (self.encoding, bool), (self.surroundings, bool),
+            *((factor, float) for factor in self.widths),
         )  # fmt: skip
         if any(type(value) is not kind for value, kind in kinds):
-            raise WeightsError(f"a network is told by trunk, width, head, encoding and surroundings, not by {self}")
-        if self.trunk not in backbone.names() or not 0.05 <= self.width <= 4 or not 16 <= self.head <= 1024:
-            raise WeightsError(f"no such network: {self}")
+            raise WeightsError(f"a network is told by trunk, width, head, encoding and surroundings, not by {self!r}")
+        sizes = 1 <= len(self.widths) <= 3 and all(0.05 <= factor <= 4 for factor in self.widths)
+        if self.trunk not in backbone.names() or not sizes or not 16 <= self.head <= 1024:
+            raise WeightsError(f"no such network: {self!r}")
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """The factor, or the factors of the levels."""
+        return self.width if isinstance(self.width, tuple) else (self.width,)
+
+    def __str__(self) -> str:
+        """For example "selecsls42 x0.5-0.75-0.75"."""
+        return f"{self.trunk} x{'-'.join(f'{factor:g}' for factor in self.widths)}"
 
 
 def _conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import copy
 import datetime
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -23,6 +22,7 @@ from xnect.training.map_loss import MapLoss
 from xnect.training.soft_maps import attach_soft_maps
 from xnect.training.stage1_options import parse
 from xnect.training.views import ViewConfig
+from xnect.training.widen import widened
 
 _PHOTOS = ["COCO 2017 keypoints (CC BY 4.0 annotations)", "LSP-extended (Johnson and Everingham 2011)"]
 _SYNTHETIC = ["synthetic pictures of xnect synth (credits in docs/synthetic.md)"]
@@ -50,18 +50,17 @@ def read_stores(options: argparse.Namespace) -> tuple[Store | None, Store | None
 
 
 def build(options: argparse.Namespace) -> Stage1:
-    """The network to train: random, or from --init; parts that the file lacks start at random."""
-    if options.init is None:
-        return Stage1(NetworkSpec(options.network, options.width, options.head, options.encoding, options.surroundings))
-    known = load_stage1(options.init)
-    spec = replace(
-        known.spec,
-        encoding=known.spec.encoding or options.encoding,
-        surroundings=known.spec.surroundings or options.surroundings,
+    """The network to train: random, or from --init; parts and channels that the file lacks start at random."""
+    known = load_stage1(options.init) if options.init else None
+    old = known.spec if known else NetworkSpec(options.network)
+    spec = NetworkSpec(
+        old.trunk,
+        old.width if options.width is None else options.width[0] if len(options.width) == 1 else tuple(options.width),
+        options.head or old.head,
+        old.encoding or options.encoding,
+        old.surroundings or options.surroundings,
     )
-    net = Stage1(spec)
-    net.load_state_dict(known.state_dict(), strict=False)
-    return net
+    return Stage1(spec) if known is None else widened(known, spec)
 
 
 def write_weights(net: nn.Module, options: argparse.Namespace, trainer: Trainer, figures: dict[str, float]) -> None:

@@ -68,7 +68,7 @@ def float_package(weights: Path, weights_sha256: str) -> Package:
     card = {
         "weights_sha256": weights_sha256,
         "precision": "float",
-        "description": f"{spec.trunk} x{spec.width:g}",
+        "description": str(spec),
         "made_by": f"openvino {ov.__version__}",
     }
     return as_package(model, card)

@@ -59,7 +59,7 @@ def fast_bf16() -> bool:
 
 
 def _words(net: Stage1, device: str, precision: str) -> str:
-    return f"{net.spec.trunk} x{net.spec.width:g} by torch on {device}, {precision}"
+    return f"{net.spec} by torch on {device}, {precision}"
 
 
 class TorchExecutor:
