@@ -25,7 +25,7 @@ def test_each_network_runs_forward_and_backward_at_an_odd_size(name):
 
 
 @pytest.mark.parametrize("name", backbone.names(variants=True))
-@pytest.mark.parametrize("width", [1.0, 0.5, 0.37, 1.5])
+@pytest.mark.parametrize("width", [1.0, 0.5, 0.37, 1.5, (0.5, 0.75, 1.0), (0.3, 0.6)])
 def test_every_row_of_the_table_fits_together_at_any_width(name, width):
     spec = specs.checked(backbone.get_spec(name, width))
     assert list(spec.taps()) == [2, 4, 8, 16, 32, 64]
@@ -41,6 +41,21 @@ def test_the_scaling_rule():
     assert half.blocks[-1].widths == (144, 144, 72, 144, 72, 208)
     tiny = backbone.get_spec("selecsls60", 0.01)
     assert {block.out_channels for block in tiny.blocks} == {16}
+
+
+def test_each_level_may_have_a_width_of_its_own():
+    whole, mixed = backbone.get_spec("selecsls42"), backbone.get_spec("selecsls42", (0.5, 1.0, 0.25))
+    half, quarter = backbone.get_spec("selecsls42", 0.5), backbone.get_spec("selecsls42", 0.25)
+    assert mixed.blocks[:2] == half.blocks[:2]
+    assert mixed.blocks[2].widths == whole.blocks[2].widths
+    assert mixed.blocks[2].in_channels == half.blocks[1].out_channels
+    assert mixed.blocks[3] == whole.blocks[3]
+    assert [b.widths for b in mixed.blocks[4:]] == [b.widths for b in quarter.blocks[4:]]
+    assert mixed.head == quarter.head  # the last factor goes on
+    assert backbone.get_spec("selecsls42", (0.5, 0.5, 0.5)) == half
+    for wrong in ((), (0.5, 0.0), (float("nan"), 1.0)):
+        with pytest.raises(UnknownModelError, match="one for each level"):
+            backbone.get_spec("selecsls42", wrong)
 
 
 def test_features_come_in_the_order_asked_and_only_what_is_needed_is_built():
