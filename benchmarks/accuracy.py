@@ -18,10 +18,11 @@ if __package__ in (None, ""):  # started as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import PEERS, PEERS_SOURCE, SHARED, Times, give_out
-from xnect.config import DetectionConfig, NetworkConfig
+from xnect.config import DetectionConfig, NetworkConfig, PipelineConfig
 from xnect.errors import XnectError
 from xnect.evaluation.coco import MOST_PEOPLE, CocoFigures, CocoSet, bootstrap, judge_results, results_of
 from xnect.evaluation.report import Cell, markdown_table
+from xnect.stages.stage_one import load_stage_one
 from xnect.structures import U8, Detections
 
 COLUMNS = ("system", "AP", "AP50", "AP75", "AP medium", "AP large", "AR", "ms a picture")
@@ -52,17 +53,15 @@ def table(name: str, figures: CocoFigures, times: Times, intervals: dict[str, tu
 def measure(options: argparse.Namespace) -> tuple[CocoFigures, dict[str, tuple[float, float]], Times, str]:
     """Run Stage I over the set; figures, their intervals, times of network and association, and what was run."""
     pictures = CocoSet(options.data / "val13.json", options.data / "val.zip", options.limit)
-    from xnect.stages.association import associate
-    from xnect.stages.executors.choose import load_network
-
-    settings = NetworkConfig(options.device, options.precision, None, options.input_size, options.threads)
-    network = load_network(None if options.weights is None else str(options.weights), settings)
+    weights = None if options.weights is None else str(options.weights)
+    settings = NetworkConfig(options.device, options.precision, weights, options.input_size, options.threads)
     detection = DetectionConfig(max_people=MOST_PEOPLE, min_score=0.02)  # AP judges the whole ranking
+    stage_one = load_stage_one(PipelineConfig(network=settings, detection=detection))
     times: list[float] = []
 
     def detect(image: U8) -> Detections:
         start = time.perf_counter()
-        people = associate(network(image), detection)
+        people = stage_one(image)
         times.append((time.perf_counter() - start) * 1e3)
         return people
 
@@ -73,7 +72,7 @@ def measure(options: argparse.Namespace) -> tuple[CocoFigures, dict[str, tuple[f
         figures,
         intervals,
         Times.of(times),
-        str(getattr(network, "description", options.weights or "weights that ship")),
+        str(getattr(stage_one, "description", options.weights or "weights that ship")),
     )
 
 

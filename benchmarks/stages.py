@@ -204,7 +204,10 @@ def all_pairs(options: argparse.Namespace, settings: NetworkConfig) -> list[dict
     network = own_network(options.weights, settings)
     if network is not None:
         detectors.append(
-            ("own Stage I", lambda view: lambda frame: associate(network(frame.image_bgr), DetectionConfig()))
+            (
+                "own Stage I",
+                lambda view: lambda frame: associate(network(frame.image_bgr), DetectionConfig(), network.refiner),
+            )
         )
     for folder in options.joints:
         detectors.append((folder.name, lambda view, folder=folder: from_file(folder / f"{view.video.stem}.json")))

@@ -34,6 +34,7 @@ from xnect.evaluation.report import Cell, markdown_table
 from xnect.geometry import apply_affine, unproject
 from xnect.stages.association import associate, read_encoding
 from xnect.stages.lifting import Lifter
+from xnect.stages.refinement import Refiner
 from xnect.structures import Detections, PoseMaps
 from xnect.training.datasets.synthetic import camera_of, labelled
 from xnect.training.detected import countable, match, truth_of
@@ -126,9 +127,11 @@ def encoding_error_m(maps: PoseMaps, sample: Sample, rows: np.ndarray) -> tuple[
     return np.linalg.norm(wrong, axis=-1)[counts], np.linalg.norm(right, axis=-1)[counts]
 
 
-def ways(sample: Sample, rows: np.ndarray, maps: PoseMaps) -> Iterator[tuple[str, Detections, np.ndarray, np.ndarray]]:
+def ways(
+    sample: Sample, rows: np.ndarray, maps: PoseMaps, refiner: Refiner | None
+) -> Iterator[tuple[str, Detections, np.ndarray, np.ndarray]]:
     """What is handed to Stage II: name, people, which of them are matched, and to which of ``rows``."""
-    people = associate(maps, DetectionConfig())
+    people = associate(maps, DetectionConfig(), refiner)
     pairs = match(people, sample, rows)
     yield "Stage I", people, *pairs
     if maps.encoding is not None:
@@ -155,7 +158,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Errors], list[np.nda
             continue
         maps = network(sample.image_bgr)
         truth, camera = truth_of(sample)[rows], camera_of(sample)
-        for name, people, first, second in ways(sample, rows, maps):
+        for name, people, first, second in ways(sample, rows, maps, network.refiner):
             poses = lifter(people, camera).joints_m[first].astype(np.float64)
             state = sample.seen_3d[rows][second]
             errors.setdefault(name, Errors.none()).add(poses, truth[second], state, len(rows))

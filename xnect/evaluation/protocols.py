@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from xnect.evaluation.report import Cell, markdown_table
 from xnect.evaluation.tracks import judge_tracks, read_boxes
 from xnect.formats.recording import Recording, load
 from xnect.skeleton.joints import JOINTS_3D
-from xnect.structures import U8, Detections
 from xnect.untrusted import parse_json
 
 
@@ -80,19 +79,14 @@ def _results(path: str, pictures: CocoSet) -> list[dict[str, Any]]:
 def _run_network(pictures: CocoSet, options: Namespace) -> CocoFigures:
     from tqdm import tqdm
 
-    from xnect.config import DetectionConfig, NetworkConfig
-    from xnect.stages.association import associate
-    from xnect.stages.executors.choose import load_network  # torch takes seconds
+    from xnect.config import DetectionConfig, NetworkConfig, PipelineConfig
+    from xnect.stages.stage_one import load_stage_one
 
-    settings = NetworkConfig(device=options.device, threads=options.threads)
+    settings = NetworkConfig(device=options.device, threads=options.threads, weights=options.weights)
     if options.input_size is not None:
-        settings = NetworkConfig(device=options.device, threads=options.threads, input_size=options.input_size)
-    network = load_network(options.weights, settings)
+        settings = replace(settings, input_size=options.input_size)
     detection = DetectionConfig(max_people=MOST_PEOPLE, min_score=0.02)  # AP judges the whole ranking
-
-    def detect(image: U8) -> Detections:
-        return associate(network(image), detection)
-
+    detect = load_stage_one(PipelineConfig(network=settings, detection=detection))
     return evaluate(detect, pictures, lambda p: tqdm(p, total=len(pictures), unit="picture", disable=None))
 
 

@@ -10,6 +10,7 @@ from xnect.config import DetectionConfig
 from xnect.geometry import apply_affine
 from xnect.stages.grouping import complete, group
 from xnect.stages.placement import place
+from xnect.stages.refinement import Refiner
 from xnect.structures import F32, I64, Bool, Detections, PoseMaps
 
 #: Small people are false more often than large ones: a score counts in full from this size on [cells] ...
@@ -18,16 +19,18 @@ _SURE_SIZE = 12.0
 _SIZE_POWER = 0.3
 
 
-def associate(maps: PoseMaps, config: DetectionConfig) -> Detections:
+def associate(maps: PoseMaps, config: DetectionConfig, refiner: Refiner | None = None) -> Detections:
     """People of one frame.
 
     Limbs of each kind are matched for the largest sum of their scores along the affinity fields (``grouping``). Then
-    each person takes the weaker peaks that continue it, and what is not seen is guessed (``placement``). All loops are
-    compiled, so the cost hardly grows with the number of people.
+    each person takes the weaker peaks that continue it, what is not seen is guessed (``placement``), and all of it moves
+    to where the rest of the body says it is (``refinement``). All loops are compiled, so the cost hardly grows with the
+    number of people.
 
     Args:
         maps: Stage I's output.
         config: Thresholds.
+        refiner: What is known of the network's mistakes; None = nothing.
 
     Returns:
         At most ``config.max_people``, best first, in frame pixels.
@@ -46,6 +49,8 @@ def associate(maps: PoseMaps, config: DetectionConfig) -> Detections:
     confidence = np.clip(joints[..., 2], 0, 1)
     encoding = None if maps.encoding is None else read_encoding(maps.encoding, joints[..., :2], seen)
     sizes = place(joints, heatmaps)
+    if refiner is not None:
+        refiner(joints, (heatmaps.shape[2], heatmaps.shape[1]))
     score = np.minimum(confidence.mean(1) * (sizes / _SURE_SIZE) ** _SIZE_POWER, 1)
     order = np.argsort(-score, kind="stable")
     confidence, encoding = confidence[order], None if encoding is None else encoding[order]

@@ -11,6 +11,7 @@ from xnect.config import DetectionConfig, PipelineConfig
 from xnect.errors import ConfigError, XnectError
 from xnect.stages.association import associate
 from xnect.stages.foreign_maps import MapsNetwork
+from xnect.stages.refinement import Refiner
 from xnect.structures import U8, Detections, PoseMaps
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ class StageOne:
         description: Network, device and precision in words.
     """
 
-    def __init__(self, network: Callable[[U8], PoseMaps], config: DetectionConfig, description: str = "") -> None:
-        self.network, self.config, self.description = network, config, description
+    def __init__(
+        self, network: Callable[[U8], PoseMaps], config: DetectionConfig, description: str = "",
+        refiner: Refiner | None = None,
+    ) -> None:  # fmt: skip
+        self.network, self.config, self.description, self._refiner = network, config, description, refiner
         self.last_maps: PoseMaps | None = None
         self.timings_ms: dict[str, float] = {}
 
@@ -48,7 +52,7 @@ class StageOne:
         start = time.perf_counter()
         maps = self.network(image_bgr)
         middle = time.perf_counter()
-        people = associate(maps, self.config)
+        people = associate(maps, self.config, self._refiner)
         end = time.perf_counter()
         return people, maps, {"network": (middle - start) * 1e3, "association": (end - middle) * 1e3}
 
@@ -95,4 +99,4 @@ def load_stage_one(config: PipelineConfig) -> Detector2D:
     from xnect.stages.executors.choose import load_network
 
     network = load_network(None, config.network)
-    return StageOne(network, config.detection, network.description)
+    return StageOne(network, config.detection, network.description, network.refiner)

@@ -21,13 +21,13 @@ from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from xnect.codec.encoding import REFERENCE_HEIGHT_M
-from xnect.config import DetectionConfig, NetworkConfig
+from xnect.config import NetworkConfig, PipelineConfig
 from xnect.errors import FormatError
 from xnect.evaluation.metrics import oks
 from xnect.geometry import unproject
 from xnect.skeleton.joints import COCO_13, FLIP_2D, FLIP_3D, JOINTS_2D, JOINTS_3D, OKS_SIGMAS_13, PELVIS
-from xnect.stages.association import associate
-from xnect.structures import F32, U8, Detections, PoseMaps
+from xnect.stages.stage_one import load_stage_one
+from xnect.structures import F32, U8, Detections
 from xnect.training.datasets.synthetic import camera_of, labelled
 from xnect.training.synthetic.labels import SEEN
 from xnect.training.synthetic.shards import Sample, Shards
@@ -192,15 +192,13 @@ def read(path: Path) -> Detected:
     return Detected(*parts)
 
 
-def collect(
-    network: Callable[[U8], PoseMaps], shards: Shards, config: DetectionConfig, limit: int | None = None
-) -> Detected:
+def collect(detector: Callable[[U8], Detections], shards: Shards, limit: int | None = None) -> Detected:
     """Everybody that is found in the pictures of ``shards`` and is truly there; raises FormatError where nobody is."""
     found: list[tuple[np.ndarray, ...]] = []
     for k in tqdm(range(len(shards))[:limit], unit="picture", disable=None):
         sample = shards[k]
         rows = countable(sample)
-        people = associate(network(sample.image_bgr), config)
+        people = detector(sample.image_bgr)
         first, second = match(people, sample, rows)
         if not len(first):
             continue
@@ -218,16 +216,14 @@ def collect(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Collect and write."""
-    from xnect.stages.executors.choose import load_network
-
     parser = argparse.ArgumentParser(prog="python -m xnect.training.detected", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of `xnect synth write`")
     parser.add_argument("--output", type=Path, required=True, help=".npz file")
     parser.add_argument("--weights", help="Stage I's weights (default: the ones that ship)")
     parser.add_argument("--limit", type=int, help="only the first so many pictures")
     options = parser.parse_args(argv)
-    network = load_network(options.weights, NetworkConfig(device="cpu"))
-    people = collect(network, Shards(options.data), DetectionConfig(), options.limit)
+    detector = load_stage_one(PipelineConfig(network=NetworkConfig(device="cpu", weights=options.weights)))
+    people = collect(detector, Shards(options.data), options.limit)
     people.save(options.output)
     tqdm.write(f"{len(people)} people")
     return 0

@@ -16,6 +16,7 @@ from xnect.geometry import unproject
 from xnect.skeleton.joints import JOINT_3D_OF_2D, PARENTS_3D, PELVIS
 from xnect.stages.lifting import load_weights
 from xnect.stages.lifting_frame import ENCODING_GAIN, ENCODING_SLOTS, INPUTS
+from xnect.stages.stage_one import StageOne
 from xnect.training import detected
 from xnect.training.datasets.synthetic import camera_of
 from xnect.training.detected import Detected
@@ -136,7 +137,7 @@ def test_stage_i_is_asked_and_strangers_are_left_out(sample):  # noqa: F811
     def network(picture):
         return maps_of(everybody, np.ones((3, 14), bool), frame=(512, 320), net=(512, 320))
 
-    people = detected.collect(network, [sample], DetectionConfig(min_score=0.1))
+    people = detected.collect(StageOne(network, DetectionConfig(min_score=0.1)), [sample])
     assert len(people) == 2
     order = np.argsort(people.root_m[:, 0])
     expected = unproject(truth, camera_of(sample))

@@ -13,6 +13,7 @@ from xnect.errors import WeightsError, XnectError
 from xnect.geometry import fitted_size, frame_from_map, network_size
 from xnect.resources import resource
 from xnect.skeleton.joints import MAPS
+from xnect.stages.refinement import Refiner
 from xnect.structures import F32, U8, PoseMaps
 
 HEATMAPS = len(MAPS.joints)
@@ -69,10 +70,11 @@ class PictureNetwork:
     Attributes:
         executor: What computes.
         input_size: Width and height whose area the network's pictures have [px]; may change between frames.
+        refiner: What is known of the mistakes of its weights; None = nothing.
     """
 
-    def __init__(self, executor: Executor, input_size: tuple[int, int]) -> None:
-        self.executor, self.input_size = executor, input_size
+    def __init__(self, executor: Executor, input_size: tuple[int, int], refiner: Refiner | None = None) -> None:
+        self.executor, self.input_size, self.refiner = executor, input_size, refiner
 
     @property
     def description(self) -> str:

@@ -15,6 +15,7 @@ from xnect.errors import WeightsError, XnectError
 from xnect.geometry import network_size
 from xnect.stages.executors import package
 from xnect.stages.executors.base import Executor, PictureNetwork, default_weights, thread_count
+from xnect.stages.refinement import load_refiner
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ def load_network(weights: str | None = None, config: NetworkConfig | None = None
     card = path.with_suffix(".json")
     if not card.is_file():
         raise WeightsError(f"cannot read weights {path}: {card.name}, which describes them, is not beside them")
-    return PictureNetwork(_executor(path, config), config.input_size)
+    refiner = load_refiner(path)
+    return PictureNetwork(_executor(path, config), config.input_size, refiner)
 
 
 def _executor(weights: Path, config: NetworkConfig) -> Executor:

@@ -1,0 +1,192 @@
+"""Joints moved by what is known of Stage I's mistakes: learnt from pictures, kept beside the weights, refused when damaged."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from tests.xnect.stages.test_association import maps_of
+from xnect.config import DetectionConfig, NetworkConfig, PipelineConfig
+from xnect.errors import FormatError, WeightsError
+from xnect.skeleton.joints import FLIP_2D
+from xnect.stages.association import associate
+from xnect.stages.network import NetworkSpec, Stage1, save_stage1
+from xnect.stages.placement import body_shape
+from xnect.stages.refinement import INPUTS, OUTPUTS, Refiner, beside, load_refiner, person_inputs, read_refiner
+from xnect.stages.stage_one import StageOne, load_stage_one
+from xnect.training import refiner as training
+from xnect.training.refiner import Found
+
+MAP = (64, 40)
+
+
+def people(count, seed=0):
+    """Standing people of many sizes at many places, float32 (N, 14, 3), all joints seen."""
+    rng = np.random.default_rng(seed)
+    mean = body_shape()[0].reshape(14, 2)
+    height = rng.uniform(12, 30, (count, 1, 1))
+    cells = (mean - mean.min(0)) * height / np.ptp(mean[:, 1]) + rng.uniform((5, 2), (50, 8), (count, 1, 2))
+    cells += rng.normal(0, 0.02, (count, 14, 2)) * height
+    return np.concatenate([cells, rng.uniform(0.3, 1, (count, 14, 1))], 2).astype(np.float32)
+
+
+def with_mistakes(joints):
+    """What a network that puts ankles too high by a tenth of the person, and wrists too far out, would give."""
+    found = joints.copy()
+    size = np.sqrt(0.6 * np.ptp(joints[..., 0], axis=1) * np.ptp(joints[..., 1], axis=1))[:, None]
+    found[:, [10, 13], 1] -= 0.1 * size
+    outwards = np.sign(joints[:, [4, 7], 0] - joints[:, :, 0].mean(1, keepdims=True))
+    found[:, [4, 7], 0] += 0.08 * size * outwards
+    return found
+
+
+def labelled(count, seed=0):
+    truth = people(count, seed)
+    labels = truth.copy()
+    labels[..., 2] = 1
+    area = np.sqrt(0.6 * np.ptp(truth[..., 0], axis=1) * np.ptp(truth[..., 1], axis=1))
+    return Found(with_mistakes(truth), labels, area, np.tile(np.float32(MAP), (count, 1)))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A refiner's file that knows these mistakes, made for weights of SHA-256 "abc"."""
+    path = tmp_path_factory.mktemp("refiner") / "w.refiner.safetensors"
+    training.save(training.learn(labelled(300), 30), path, "abc")
+    return path
+
+
+def test_mistakes_that_are_always_the_same_are_learnt(trained):
+    made_for, refine = read_refiner(trained)
+    new = labelled(100, seed=9)
+    joints = new.joints.copy()
+    refine(joints, MAP)
+
+    def missed(found):
+        return np.linalg.norm(found[..., :2] - new.labels[..., :2], axis=-1) / new.area[:, None]
+
+    wrong = [4, 7, 10, 13]
+    assert made_for == "abc"
+    assert missed(joints)[:, wrong].mean() < 0.4 * missed(new.joints)[:, wrong].mean()
+    assert np.array_equal(joints[..., 2], new.joints[..., 2])
+
+
+def test_a_fresh_network_corrects_nothing():
+    layers = tuple(
+        (m.weight.detach().numpy().T, m.bias.detach().numpy()) for m in training.build() if hasattr(m, "bias")
+    )
+    joints = people(5)
+    before = joints.copy()
+    Refiner(layers)(joints, MAP)
+    np.testing.assert_array_equal(joints, before)
+
+
+def test_mirrored_people_are_mirrored_twice_the_same_and_keep_their_likeness():
+    found = labelled(6)
+    mirrored = found.mirrored()
+    np.testing.assert_allclose(mirrored.mirrored().joints, found.joints, atol=1e-4)
+    np.testing.assert_allclose(mirrored.joints[:, 4, 0], MAP[0] - 1 - found.joints[:, FLIP_2D[4], 0], atol=1e-4)
+    for k in range(6):
+        a, b = (training.similarity(f.joints[k], f.labels[k], float(f.area[k])) for f in (found, mirrored))
+        assert a == pytest.approx(b)
+        assert 0 < a < 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 1e9), st.integers(0, 14))
+def test_wherever_guesses_lie_inputs_stay_small_and_size_and_place_do_not_matter(seed, far, guessed):
+    rng = np.random.default_rng(seed)
+    joints = people(2, seed)
+    joints[0, rng.permutation(14)[:guessed]] = (far, -far, 0)
+    inputs, size = person_inputs(joints, MAP)
+    assert inputs.shape == (2, INPUTS)
+    assert np.isfinite(inputs).all()
+    assert np.abs(inputs).max() <= 5
+    assert (size <= max(MAP)).all()
+    twice, twice_size = person_inputs(joints * np.float32([2, 2, 1]), (2 * MAP[0], 2 * MAP[1]))
+    np.testing.assert_allclose(twice[1, :42], inputs[1, :42], atol=1e-4)  # the other may be cut at the map's size
+    np.testing.assert_allclose(twice_size[1], 2 * size[1], rtol=1e-4)
+
+
+def test_association_moves_joints_and_nothing_else(trained):
+    truth = people(3)[:, :, :2] * 8
+    maps = maps_of(truth.astype(np.float32), np.ones((3, 14), bool), frame=(512, 320), net=(512, 320))
+    plain = associate(maps, DetectionConfig())
+    moved = associate(maps, DetectionConfig(), read_refiner(trained)[1])
+    assert len(moved) == len(plain) > 0
+    np.testing.assert_array_equal(moved.confidence, plain.confidence)
+    np.testing.assert_array_equal(moved.score, plain.score)
+    assert 0.5 < np.abs(moved.joints_px - plain.joints_px).max() < 60
+    by_stage = StageOne(lambda image: maps, DetectionConfig(), refiner=read_refiner(trained)[1])(
+        np.zeros((1, 1, 3), np.uint8)
+    )
+    np.testing.assert_array_equal(by_stage.joints_px, moved.joints_px)
+    nobody = maps_of(truth[:0].astype(np.float32), np.ones((0, 14), bool), frame=(512, 320), net=(512, 320))
+    assert len(associate(nobody, DetectionConfig(), read_refiner(trained)[1])) == 0
+
+
+def test_it_is_used_with_the_weights_that_it_was_made_for_alone(trained, tmp_path, caplog):
+    weights = tmp_path / "w.safetensors"
+    save_stage1(Stage1(NetworkSpec("selecsls42", 0.1, 16)), weights, {})
+    settings_ = PipelineConfig(network=NetworkConfig("cpu", "fp32", str(weights), (128, 96), 1, executor="torch"))
+    assert load_refiner(weights) is None  # there is none
+    beside(weights).write_bytes(trained.read_bytes())
+    with caplog.at_level("INFO"):
+        assert load_refiner(weights) is None
+    assert "made for other weights" in caplog.text
+    from xnect.stages.executors.package import digest
+
+    save_file(load_file(trained), beside(weights), {"weights_sha256": digest(weights)})
+    assert load_refiner(weights) is not None
+    stage_one = load_stage_one(settings_)
+    assert isinstance(stage_one, StageOne)
+    assert stage_one._refiner is not None
+    beside(weights).write_bytes(trained.read_bytes()[:500])
+    with pytest.raises(WeightsError, match="not a readable refiner"):
+        load_stage_one(settings_)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t.pop("bias1"), "expected"),
+        (lambda t: t.update(extra=np.zeros(1, np.float32)), "expected"),
+        (lambda t: t.update(matrix0=t["matrix0"][:-1].copy()), "fit together"),
+        (lambda t: t.update(bias2=t["bias2"][:-1].copy()), "fit together"),
+        (lambda t: t.update(matrix2=t["matrix2"][:, :-2].copy(), bias2=t["bias2"][:-2].copy()), "other joints"),
+        (lambda t: t["bias1"].fill(np.nan), "not finite"),
+        (lambda t: t.clear(), "expected"),
+    ],
+)
+def test_what_is_no_refiner_is_refused(trained, tmp_path, change, told):
+    tensors = load_file(trained)
+    change(tensors)
+    path = tmp_path / "x.safetensors"
+    save_file(tensors or {"nothing": np.zeros(1, np.float32)}, path)
+    with pytest.raises(WeightsError, match=told):
+        read_refiner(path)
+
+
+def test_only_people_with_labels_are_collected_each_once():
+    truth = people(2, seed=4)[:, :, :2] * 8
+    maps = maps_of(truth.astype(np.float32), np.ones((2, 14), bool), frame=(512, 320), net=(512, 320))
+
+    known = [v for x, y in truth[0][[0, *range(2, 14)]] for v in (float(x), float(y), 2)]
+
+    class Picture:
+        def __init__(self):
+            nobody, crowd = {"keypoints": [0] * 39, "area": 100.0}, {"bbox": [0, 0, 9, 9], "ignore": 1}
+            self.people = [{"keypoints": known, "area": 5000.0}, nobody, crowd]
+
+        def pixels(self):
+            return np.zeros((320, 512, 3), np.uint8)
+
+    found = training.collect(lambda image: maps, [Picture()])
+    assert len(found.joints) == 1
+    assert training.similarity(found.joints[0], found.labels[0], float(found.area[0])) > 0.8
+    assert OUTPUTS == 28
+    with pytest.raises(FormatError, match="nobody"):
+        training.collect(lambda image: replace(maps, heatmaps=0 * maps.heatmaps), [Picture()])

@@ -1,0 +1,201 @@
+"""Learns the mistakes of a trained Stage I: python -m xnect.training.refiner --data PEOPLE [MORE] --weights FILE.
+
+Stage I runs over labelled pictures (those held out are left aside); of everybody whom it finds, the small network of
+``stages/refinement.py`` learns to move the joints to their labels. The result lies beside the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from xnect.config import DetectionConfig, NetworkConfig
+from xnect.errors import FormatError
+from xnect.evaluation.coco import MOST_PEOPLE
+from xnect.geometry import apply_affine
+from xnect.skeleton.joints import COCO_13, FLIP_2D, JOINTS_2D, OKS_SIGMAS_13
+from xnect.stages.association import associate
+from xnect.stages.executors.base import default_weights
+from xnect.stages.executors.package import digest
+from xnect.stages.refinement import INPUTS, OUTPUTS, STEP, beside, person_inputs
+from xnect.structures import F32, F64, U8, PoseMaps
+from xnect.training.datasets.people import LSP_IDS, LabelledPicture, is_held_out, joints_14, labelled_pictures
+
+#: COCO's spread of each joint in shares of the root of a person's area; the neck's is taken as the shoulders'.
+_SPREAD: F64 = 2 * np.insert(OKS_SIGMAS_13, 1, OKS_SIGMAS_13[1])
+#: Whoever is found agrees with a label to this similarity (OKS) at least.
+_LEAST_OKS = 0.3
+#: One in so many of the LSP-extended pictures, which all look alike: one athlete who fills the picture.
+_LSP_EVERY = 3
+_HIDDEN, _DROPOUT, _BATCH, _RATE, _DECAY = 256, 0.3, 128, 2e-3, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """People found and their labels; all places in cells of the map.
+
+    Attributes:
+        joints: float32 (N, 14, 3), as ``Refiner`` takes them.
+        labels: float32 (N, 14, 3): x, y, labelled.
+        area: Root of the labelled area, float32 (N,).
+        map_px: Width and height of the map, float32 (N, 2).
+    """
+
+    joints: F32
+    labels: F32
+    area: F32
+    map_px: F32
+
+    def mirrored(self) -> Found:
+        """The same people in a mirror."""
+        side = self.map_px[:, :1] - 1
+
+        def flip(points: F32) -> F32:
+            out = points[:, FLIP_2D].copy()
+            out[..., 0] = side - out[..., 0]
+            return out
+
+        return Found(flip(self.joints), flip(self.labels), self.area, self.map_px)
+
+    def inputs(self) -> tuple[F32, F32]:
+        """As ``person_inputs``, for maps of several sizes."""
+        parts = [person_inputs(j[None], (int(w), int(h))) for j, (w, h) in zip(self.joints, self.map_px, strict=True)]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def similarity(joints: F32, labels: F32, area: float) -> float:
+    """OKS of joints (14, 2 or 3) with labels (14, 3), over those that are labelled; 0 where none is."""
+    known = labels[:, 2] > 0
+    if not known.any():
+        return 0.0
+    far = ((joints[:, :2] - labels[:, :2]) ** 2).sum(1) / (2 * (_SPREAD * max(area, 1e-6)) ** 2)
+    return float(np.exp(-far[known]).mean())
+
+
+def chosen(folders: Sequence[Path]) -> list[LabelledPicture]:
+    """The pictures to learn from: nothing held out, and few of those with a single athlete."""
+    numbers = labelled_pictures(list(folders))
+    return [
+        p for p in numbers
+        if not is_held_out(p.image["id"]) and (p.image["id"] < LSP_IDS or p.image["id"] % _LSP_EVERY == 0)
+    ]  # fmt: skip
+
+
+def collect(network: Callable[[U8], PoseMaps], pictures: Sequence[LabelledPicture]) -> Found:
+    """Everybody found in the pictures who is labelled; raises FormatError where nobody is."""
+    config = DetectionConfig(max_people=MOST_PEOPLE, min_score=0.02)
+    rows: list[tuple[F32, F32, float, tuple[int, int]]] = []
+    for picture in tqdm(pictures, unit="picture", disable=None, mininterval=1):
+        maps = network(picture.pixels())
+        people = associate(maps, config)
+        linear = np.linalg.inv(maps.frame_from_map[:, :2])
+        into = np.concatenate([linear, (-linear @ maps.frame_from_map[:, 2])[:, None]], 1)
+        scale = math.sqrt(abs(np.linalg.det(linear)))
+        labels = []
+        for person in picture.people:
+            if len(person.get("keypoints", ())) == 3 * len(COCO_13) and person.get("area", 0) > 0:
+                given = joints_14(person)
+                labels.append((np.concatenate([apply_affine(given[:, :2], into), given[:, 2:]], 1), person["area"]))
+        for k in range(len(people)):  # best first
+            joints = np.concatenate([apply_affine(people.joints_px[k], into), people.confidence[k][:, None]], 1)
+            likeness = [similarity(joints, given, scale * math.sqrt(area)) for given, area in labels]
+            if likeness and max(likeness) > _LEAST_OKS:
+                given, area = labels.pop(int(np.argmax(likeness)))
+                height, width = maps.heatmaps.shape[1:]
+                rows.append((joints, given, scale * math.sqrt(area), (width, height)))
+    if not rows:
+        raise FormatError("nobody was found who is labelled")
+    joints, labels_, areas, sizes = zip(*rows, strict=True)
+    return Found(*(np.array(part, np.float32) for part in (joints, labels_, areas, sizes)))
+
+
+def build() -> nn.Sequential:
+    """A fresh network, which corrects nothing yet."""
+    net = nn.Sequential(
+        nn.Linear(INPUTS, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT),
+        nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT), nn.Linear(_HIDDEN, OUTPUTS),
+    )  # fmt: skip
+    nn.init.zeros_(net[-1].weight)
+    nn.init.zeros_(net[-1].bias)
+    return net
+
+
+def learn(found: Found, epochs: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+    """Layers (matrix, bias) trained on people as they are and mirrored; the loss is 1 - OKS."""
+    torch.manual_seed(seed)
+    both = [found, found.mirrored()]
+    inputs, size = (torch.from_numpy(np.concatenate(part)) for part in zip(*(f.inputs() for f in both), strict=True))
+    joints, labels, area = (
+        torch.from_numpy(np.concatenate([getattr(f, name) for f in both])) for name in ("joints", "labels", "area")
+    )
+    wanted = (labels[..., :2] - joints[..., :2]) / size[:, None, None]
+    spread = torch.from_numpy(_SPREAD).float() * (area / size)[:, None]
+    known = (labels[..., 2] > 0).float()
+    mean, deviation = inputs.mean(0), inputs.std(0) + 1e-3
+    net = build()
+    rate = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
+    plan = torch.optim.lr_scheduler.CosineAnnealingLR(rate, epochs)
+    bar = tqdm(range(epochs), unit="epoch", disable=None)
+    for _ in bar:
+        total = 0.0
+        for rows in torch.randperm(len(inputs)).split(_BATCH):
+            shift = STEP * net((inputs[rows] - mean) / deviation).view(-1, len(JOINTS_2D), 2)
+            far = ((shift - wanted[rows]) ** 2).sum(-1) / (2 * spread[rows] ** 2)
+            loss = ((1 - torch.exp(-far)) * known[rows]).sum(1).mean()
+            rate.zero_grad()
+            loss.backward()
+            rate.step()
+            total += float(loss.detach()) * len(rows)
+        plan.step()
+        bar.set_postfix_str(f"joints missed {total / len(inputs):.3f}")
+    linear = [m for m in net if isinstance(m, nn.Linear)]
+    layers = [(m.weight.detach().T.contiguous(), m.bias.detach()) for m in linear]
+    matrix = layers[0][0] / deviation[:, None]  # the normalisation becomes part of the first layer
+    return [(matrix, layers[0][1] - mean @ matrix), *layers[1:]]
+
+
+def save(layers: Sequence[tuple[Tensor, Tensor]], path: Path, weights_sha256: str) -> None:
+    """Write a refiner's file."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        f"{name}{k}": part.contiguous()
+        for k, layer in enumerate(layers)
+        for name, part in zip(("matrix", "bias"), layer, strict=True)
+    }
+    save_file(tensors, path, {"weights_sha256": weights_sha256, "licence": "CC BY 4.0"})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Collect, learn, write."""
+    parser = argparse.ArgumentParser(prog="python -m xnect.training.refiner", description=__doc__)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders with train13.json and shards")
+    parser.add_argument("--weights", type=Path, help="Stage I's weights (default: those that ship)")
+    parser.add_argument("--output", type=Path, help="default: beside the weights")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--limit", type=int, help="only so many pictures, spread over all")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(argv)
+    from xnect.stages.executors.choose import load_network
+
+    weights = options.weights or default_weights()
+    pictures = chosen(options.data)
+    if options.limit is not None and options.limit < len(pictures):
+        pictures = [pictures[int(k)] for k in np.linspace(0, len(pictures) - 1, options.limit)]
+    found = collect(load_network(str(weights), NetworkConfig(device="cpu")), pictures)
+    layers = learn(found, options.epochs, options.seed)
+    save(layers, options.output or beside(weights), digest(weights))
+    tqdm.write(f"{len(found.joints)} people, and mirrored")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
