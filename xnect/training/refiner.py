@@ -113,19 +113,18 @@ def collect(network: Callable[[U8], PoseMaps], pictures: Sequence[LabelledPictur
                 rows.append((joints, given, scale * math.sqrt(area), (width, height)))
     if not rows:
         raise FormatError("nobody was found who is labelled")
-    joints, labels_, areas, sizes = zip(*rows, strict=True)
-    return Found(*(np.array(part, np.float32) for part in (joints, labels_, areas, sizes)))
+    return Found(*(np.array(part, np.float32) for part in zip(*rows, strict=True)))
 
 
 def build() -> nn.Sequential:
     """A fresh network, which corrects nothing yet."""
-    net = nn.Sequential(
+    last = nn.Linear(_HIDDEN, OUTPUTS)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(
         nn.Linear(INPUTS, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT),
-        nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT), nn.Linear(_HIDDEN, OUTPUTS),
+        nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT), last,
     )  # fmt: skip
-    nn.init.zeros_(net[-1].weight)
-    nn.init.zeros_(net[-1].bias)
-    return net
 
 
 def learn(found: Found, epochs: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
