@@ -81,19 +81,18 @@ def similarity(joints: F32, labels: F32, area: float) -> float:
 
 
 def chosen(folders: Sequence[Path]) -> list[LabelledPicture]:
-    """The pictures to learn from: nothing held out, and few of those with a single athlete."""
-    numbers = labelled_pictures(list(folders))
-    return [
-        p for p in numbers
-        if not is_held_out(p.image["id"]) and (p.image["id"] < LSP_IDS or p.image["id"] % _LSP_EVERY == 0)
-    ]  # fmt: skip
+    """The pictures to learn from, by shape: nothing held out, and few of those with a single athlete."""
+    known = [p for p in labelled_pictures(list(folders)) if not is_held_out(p.image["id"])]
+    known = [p for p in known if p.image["id"] < LSP_IDS or p.image["id"] % _LSP_EVERY == 0]
+    # pictures of a shape after each other: the network is compiled anew for each
+    return sorted(known, key=lambda p: p.image["width"] / p.image["height"])
 
 
 def collect(network: Callable[[U8], PoseMaps], pictures: Sequence[LabelledPicture]) -> Found:
     """Everybody found in the pictures who is labelled; raises FormatError where nobody is."""
     config = DetectionConfig(max_people=MOST_PEOPLE, min_score=0.02)
     rows: list[tuple[F32, F32, float, tuple[int, int]]] = []
-    for picture in tqdm(pictures, unit="picture", disable=None, mininterval=1):
+    for picture in tqdm(pictures, unit="picture", disable=None):
         maps = network(picture.pixels())
         people = associate(maps, config)
         linear = np.linalg.inv(maps.frame_from_map[:, :2])
