@@ -39,7 +39,9 @@ class NetworkConfig:
         boxes: ONNX file of a network that finds people, for a detector that sees one at a time.
         executor: "auto", "openvino" or "torch".
         mode: "latency" (all threads on one picture), "throughput" (several pictures at once), "auto" (by the source).
-        target_fps: The input size shrinks, to half of each side at most, so that this rate holds; None = it stays [Hz].
+        target_fps: Flip test and input size (to half of each side at most) give way so that this rate holds; None =
+            they stay [Hz].
+        flip: Flip test: the mirrored picture is looked at, too, and the mean counts; more accurate, and slower.
     """
 
     device: str = "auto"
@@ -52,6 +54,7 @@ class NetworkConfig:
     executor: str = "auto"
     mode: str = "auto"
     target_fps: float | None = None
+    flip: bool = True
 
     def __post_init__(self) -> None:
         w, h = self.input_size

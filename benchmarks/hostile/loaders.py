@@ -104,7 +104,7 @@ def int8(path: Path) -> list[Any]:
         raise WeightsError("not the package of these weights")
     executor = OpenVinoExecutor(found, "fp32", 1)
     executor.prepare((96, 64))
-    maps, encoding = executor(np.zeros((64, 96, 3), np.uint8))
+    maps, encoding = executor(np.zeros((1, 64, 96, 3), np.uint8))
     return [maps] if encoding is None else [maps, encoding]
 
 

@@ -53,8 +53,8 @@ def test_target_fps_shrinks_the_network_s_picture():
 def test_all_sizes_are_ready_before_a_camera_s_first_frame(monkeypatch):
     capture = MotionCapture(config=PipelineConfig(network=NetworkConfig(device="cpu", threads=1, target_fps=30)))
     network, prepared = capture._detector.network, []
-    monkeypatch.setattr(network, "prepare", lambda frame_px, sizes: prepared.append((frame_px, len(sizes))))
+    monkeypatch.setattr(network, "prepare", lambda frame_px, ways: prepared.append((frame_px, len(ways))))
     capture.warm_up((640, 480))
-    assert prepared == [((640, 480), 5)]
+    assert prepared == [((640, 480), 6)]
     capture(np.zeros((480, 640, 3), np.uint8))
     assert len(prepared) == 1

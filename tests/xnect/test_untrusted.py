@@ -63,8 +63,8 @@ def test_a_network_whose_numbers_are_none_is_refused():
     from xnect.errors import WeightsError
     from xnect.stages.executors.base import try_out
 
-    maps = np.zeros((40, 8, 12), np.float32)
+    maps = np.zeros((1, 40, 8, 12), np.float32)
     try_out(lambda picture: (maps, None), (96, 64))
-    maps[3, 2, 1] = np.nan
+    maps[0, 3, 2, 1] = np.nan
     with pytest.raises(WeightsError, match="not finite"):
         try_out(lambda picture: (maps, None), (96, 64))

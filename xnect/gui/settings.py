@@ -70,6 +70,8 @@ CONTROLS: tuple[Control, ...] = (
             choices=(("auto", "Automatic"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"), ("int8", "int8"))),
     Control("network.input_size", "Network", "Input size", "Larger finds people who are far away, smaller is faster. The"
             " time per frame grows with the area.", "choice", choices=_SIZES),
+    Control("network.flip", "Network", "Flip test", "Looks at the mirrored picture, too, and takes the mean: more"
+            " accurate. Off is up to twice as fast.", "switch"),
     Control("network.weights", "Network", "Weights", "A trained network of your own; empty = the one that ships.", "file",
             none_text="shipped"),
     Control("detection.peak_threshold", "Finding people", "Joint threshold", "How clear a joint must be. Lower finds more"

@@ -32,7 +32,7 @@ def picture():
 
 def expected(weights, picture):
     config = NetworkConfig(device="cpu", executor="torch", precision="fp32")
-    return choose.load_network(str(weights), config).executor(picture)
+    return choose.load_network(str(weights), config).executor(picture[None])
 
 
 def test_onnx_computes_the_same(small, picture, tmp_path, capfd):
@@ -42,7 +42,7 @@ def test_onnx_computes_the_same(small, picture, tmp_path, capfd):
     assert capfd.readouterr().out == f"{tmp_path / 'small.onnx'}\n"
     session = runtime.InferenceSession(str(tmp_path / "small.onnx"), providers=["CPUExecutionProvider"])
     for got, wanted in zip(session.run(None, {"pictures": picture[None]}), expected(small, picture), strict=True):
-        np.testing.assert_allclose(got[0], wanted, atol=1e-3 * np.abs(wanted).max())
+        np.testing.assert_allclose(got, wanted, atol=1e-3 * np.abs(wanted).max())
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -52,7 +52,7 @@ def test_openvino_computes_the_same(small, picture, tmp_path):
     compiled = core().compile_model(tmp_path / "out" / "net.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled([picture[None]])
     for name, wanted in zip(("maps", "encoding"), expected(small, picture), strict=True):
-        np.testing.assert_allclose(found[name][0], wanted, atol=2e-3 * np.abs(wanted).max())
+        np.testing.assert_allclose(found[name], wanted, atol=2e-3 * np.abs(wanted).max())
 
 
 def test_int8_from_a_folder_lies_beside_the_weights_and_is_taken(small, tmp_path):

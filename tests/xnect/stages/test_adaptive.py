@@ -1,4 +1,4 @@
-"""The adaptive input size holds the rate on a slow machine, comes back on a quick one, and does not swing."""
+"""Adaptive input size and flip test hold the rate on a slow machine, come back on a quick one, and do not swing."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def simulate(control, cost_per_px, frames, fixed_s=0.004, noise=0.1, seed=0):
     times, levels = [], []
     for _ in range(frames):
         w, h = control.size
-        spent = (fixed_s + cost_per_px * w * h) * (1 + noise * rng.standard_normal())
+        spent = (fixed_s + cost_per_px * w * h * (1 + control.flip)) * (1 + noise * rng.standard_normal())
         control.update(spent)
         times.append(spent)
         levels.append(control.level)
@@ -21,37 +21,47 @@ def simulate(control, cost_per_px, frames, fixed_s=0.004, noise=0.1, seed=0):
 
 def test_sizes_are_multiples_of_16_and_reach_half_of_each_side():
     control = SizeControl.of(NetworkConfig(target_fps=30, input_size=(512, 320)))
-    assert control.sizes[0] == (512, 320)
-    assert control.sizes[-1] == (256, 160)
-    assert all(w % 16 == h % 16 == 0 for w, h in control.sizes)
+    assert control.ways[:2] == (((512, 320), True), ((512, 320), False))
+    assert control.ways[-1] == ((256, 160), False)
+    assert all(w % 16 == h % 16 == 0 for (w, h), _ in control.ways)
+    assert not any(flip for _, flip in SizeControl.of(NetworkConfig(target_fps=30, flip=False)).ways)
     assert SizeControl.of(NetworkConfig()) is None
 
 
 def test_a_quick_machine_keeps_the_full_size():
     control = SizeControl((512, 320), 30)
-    _, levels = simulate(control, 0.015 / (512 * 320), 300)
+    _, levels = simulate(control, 0.01 / (512 * 320), 300)
     assert (levels == 0).all()
+
+
+def test_the_flip_test_is_the_first_to_go():
+    control = SizeControl((512, 320), 30)
+    times, levels = simulate(control, 0.02 / (512 * 320), 300)
+    assert (levels[-100:] == 1).all()
+    assert control.size == (512, 320)
+    assert not control.flip
+    assert np.median(times[100:]) <= 1 / 30
 
 
 def test_a_busy_machine_gets_a_smaller_size_until_the_rate_holds_and_the_full_one_when_it_is_free_again():
     control = SizeControl((512, 320), 30)
     times, levels = simulate(control, 0.045 / (512 * 320), 300)
     assert np.median(times[100:]) <= 1 / 30
-    assert 0 < levels[-1] < len(control.sizes) - 1
+    assert 0 < levels[-1] < len(control.ways) - 1
     assert len(set(levels[100:].tolist())) == 1  # no swinging
-    _, levels = simulate(control, 0.012 / (512 * 320), 400)
+    _, levels = simulate(control, 0.008 / (512 * 320), 600)
     assert levels[-1] == 0
 
 
 def test_one_slow_frame_changes_nothing():
     control = SizeControl((512, 320), 30)
-    simulate(control, 0.015 / (512 * 320), 50)
+    simulate(control, 0.008 / (512 * 320), 50)
     control.update(0.08)
-    simulate(control, 0.015 / (512 * 320), 20)
+    simulate(control, 0.008 / (512 * 320), 20)
     assert control.level == 0
 
 
 def test_a_hopeless_machine_ends_at_the_smallest_size():
     control = SizeControl((512, 320), 60)
     simulate(control, 1.0 / (512 * 320), 200)
-    assert control.size == control.sizes[-1]
+    assert (control.size, control.flip) == control.ways[-1]

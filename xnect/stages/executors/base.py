@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from xnect.errors import WeightsError, XnectError
 from xnect.geometry import fitted_size, frame_from_map, network_size
 from xnect.resources import resource
 from xnect.skeleton.joints import MAPS
+from xnect.stages.flip import mean_encoding, mean_maps, with_mirrored
 from xnect.stages.refinement import Refiner
 from xnect.structures import F32, U8, PoseMaps
 
@@ -35,23 +37,23 @@ class Executor(Protocol):
     description: str
     streams: int
 
-    def __call__(self, picture: U8) -> tuple[F32, F32 | None]:
-        """A BGR picture uint8 (H, W, 3), sides multiples of 16, contiguous -> maps and encoding.
+    def __call__(self, pictures: U8) -> tuple[F32, F32 | None]:
+        """BGR pictures uint8 (N, H, W, 3), sides multiples of 16, contiguous -> maps and encoding.
 
         Returns:
-            Heatmaps and fields float32 (14 + 26, H/8, W/8), encoding float32 (63, H/8, W/8) or None; both are the
+            Heatmaps and fields float32 (N, 14 + 26, H/8, W/8), encoding float32 (N, 63, H/8, W/8) or None; both are the
             caller's to keep.
         """
         ...
 
-    def prepare(self, net_px: tuple[int, int]) -> None:
-        """Get ready for pictures of this width and height [px], so that the first one is as quick as the rest."""
+    def prepare(self, net_px: tuple[int, int], count: int = 1) -> None:
+        """Get ready for so many pictures at a time of this width and height [px]: the first is as quick as the rest."""
         ...
 
 
-def try_out(executor: Executor, net_px: tuple[int, int]) -> None:
-    """Run an executor once on a grey picture; raises WeightsError where its numbers are not finite."""
-    found = executor(np.full((net_px[1], net_px[0], 3), 128, np.uint8))
+def try_out(executor: Executor, net_px: tuple[int, int], count: int = 1) -> None:
+    """Run an executor once on grey pictures; raises WeightsError where its numbers are not finite."""
+    found = executor(np.full((count, net_px[1], net_px[0], 3), 128, np.uint8))
     if not all(np.isfinite(part).all() for part in found if part is not None):
         raise WeightsError("the network gives numbers that are not finite: its weights are damaged")
 
@@ -70,11 +72,14 @@ class PictureNetwork:
     Attributes:
         executor: What computes.
         input_size: Width and height whose area the network's pictures have [px]; may change between frames.
+        flip: Whether the mirrored picture is looked at, too (``xnect/stages/flip.py``); may change between frames.
         refiner: What is known of the mistakes of its weights; None = nothing.
     """
 
-    def __init__(self, executor: Executor, input_size: tuple[int, int], refiner: Refiner | None = None) -> None:
-        self.executor, self.input_size, self.refiner = executor, input_size, refiner
+    def __init__(
+        self, executor: Executor, input_size: tuple[int, int], flip: bool = True, refiner: Refiner | None = None
+    ) -> None:
+        self.executor, self.input_size, self.flip, self.refiner = executor, input_size, flip, refiner
 
     @property
     def description(self) -> str:
@@ -90,14 +95,17 @@ class PictureNetwork:
         """A BGR picture uint8 (H, W, 3) -> maps at stride 8 of the network's picture."""
         frame_px = (image_bgr.shape[1], image_bgr.shape[0])
         net_px = network_size(frame_px, self.input_size)
-        values, encoding = self.executor(fit_picture(image_bgr, net_px))
+        picture, flip = fit_picture(image_bgr, net_px), self.flip
+        both, encodings = self.executor(with_mirrored(picture) if flip else picture[None])
+        values = mean_maps(both) if flip else both[0]
+        encoding = None if encodings is None else mean_encoding(encodings) if flip else encodings[0]
         fields = values[HEATMAPS:].reshape(len(MAPS.limbs), 2, *values.shape[1:])
         return PoseMaps(values[:HEATMAPS], fields, encoding, frame_from_map(frame_px, net_px, MAPS.stride))
 
-    def prepare(self, frame_px: tuple[int, int], input_sizes: tuple[tuple[int, int], ...]) -> None:
-        """Get ready for frames of one size at several input sizes [px]."""
-        for size in input_sizes:
-            self.executor.prepare(network_size(frame_px, size))
+    def prepare(self, frame_px: tuple[int, int], ways: Iterable[tuple[tuple[int, int], bool]]) -> None:
+        """Get ready for frames of one size at several input sizes [px], with the mirrored picture or without."""
+        for size, flip in ways:
+            self.executor.prepare(network_size(frame_px, size), 2 if flip else 1)
 
 
 def fit_picture(image_bgr: U8, net_px: tuple[int, int]) -> U8:

@@ -41,7 +41,7 @@ def load_network(weights: str | None = None, config: NetworkConfig | None = None
     if not card.is_file():
         raise WeightsError(f"cannot read weights {path}: {card.name}, which describes them, is not beside them")
     refiner = load_refiner(path)
-    return PictureNetwork(_executor(path, config), config.input_size, refiner)
+    return PictureNetwork(_executor(path, config), config.input_size, config.flip, refiner)
 
 
 def _executor(weights: Path, config: NetworkConfig) -> Executor:
@@ -49,7 +49,7 @@ def _executor(weights: Path, config: NetworkConfig) -> Executor:
     for number, attempt in enumerate(tries):
         try:
             executor = attempt()
-            executor.prepare(network_size(_MOST_COMMON, config.input_size))
+            executor.prepare(network_size(_MOST_COMMON, config.input_size), 2 if config.flip else 1)
         except (XnectError, RuntimeError, ImportError) as error:
             if number == len(tries) - 1:
                 raise error if isinstance(error, XnectError) else WeightsError(_one_line(error)) from error

@@ -83,13 +83,13 @@ def as_package(model: Any, card: dict[str, Any]) -> Package:
         return Package(path.read_bytes(), path.with_suffix(".bin").read_bytes(), card)
 
 
-def as_model(source: Package, size_px: tuple[int, int] | None = None) -> Any:
-    """A package as an OpenVINO model, for pictures of one size [px] or of any."""
+def as_model(source: Package, shape: tuple[int, ...] | None = None) -> Any:
+    """A package as an OpenVINO model, for pictures of one shape (N, H, W, 3) or for one of any size."""
     ov = openvino()
     weights = ov.Tensor(memoryview_array(source.weights))
     model = core().read_model(source.model, weights)
-    if size_px is not None:
-        model.reshape([1, size_px[1], size_px[0], 3])
+    if shape is not None:
+        model.reshape(list(shape))
     return model
 
 

@@ -45,28 +45,28 @@ class OpenVinoExecutor:
         if precision == "int8" and "BF16" in capabilities():
             self._hint = "bf16"  # for the few layers that stay in floating point
         self.streams = streams
-        self._ready: OrderedDict[tuple[int, int], _Compiled] = OrderedDict()
+        self._ready: OrderedDict[tuple[int, ...], _Compiled] = OrderedDict()
         self._lock = threading.Lock()
         self.description = f"{source.description} by OpenVINO on cpu, {precision}"
 
-    def __call__(self, picture: U8) -> tuple[F32, F32 | None]:
-        """Maps and encoding of one picture; see ``Executor``."""
-        return self._compiled((picture.shape[1], picture.shape[0]))(picture)
+    def __call__(self, pictures: U8) -> tuple[F32, F32 | None]:
+        """Maps and encoding of pictures of one size; see ``Executor``."""
+        return self._compiled(pictures.shape)(pictures)
 
-    def prepare(self, net_px: tuple[int, int]) -> None:
+    def prepare(self, net_px: tuple[int, int], count: int = 1) -> None:
         """Compile for a picture size and run once."""
-        try_out(self, net_px)
+        try_out(self, net_px, count)
 
-    def _compiled(self, size_px: tuple[int, int]) -> _Compiled:
+    def _compiled(self, shape: tuple[int, ...]) -> _Compiled:
         with self._lock:
-            if size_px not in self._ready:
+            if shape not in self._ready:
                 while len(self._ready) >= _MOST_SIZES:
                     self._ready.popitem(last=False)
-                self._ready[size_px] = self._compile(size_px)
-            self._ready.move_to_end(size_px)
-            return self._ready[size_px]
+                self._ready[shape] = self._compile(shape)
+            self._ready.move_to_end(shape)
+            return self._ready[shape]
 
-    def _compile(self, size_px: tuple[int, int]) -> _Compiled:
+    def _compile(self, shape: tuple[int, ...]) -> _Compiled:
         settings = {
             "INFERENCE_PRECISION_HINT": self._hint,
             "INFERENCE_NUM_THREADS": self._threads,
@@ -75,15 +75,15 @@ class OpenVinoExecutor:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            model = core().compile_model(as_model(self._source, size_px), "CPU", settings)
+            model = core().compile_model(as_model(self._source, shape), "CPU", settings)
         except RuntimeError as error:
             last = str(error).strip().splitlines()[-1]
-            raise WeightsError(f"OpenVINO cannot compile the network for {size_px[0]}x{size_px[1]}: {last}") from error
+            raise WeightsError(f"OpenVINO cannot compile the network for {shape[2]}x{shape[1]}: {last}") from error
         return _Compiled(model, self.streams)
 
 
 class _Compiled:
-    """The network for one picture size; as many requests as streams take turns."""
+    """The network for one shape of pictures; as many requests as streams take turns."""
 
     def __init__(self, model: Any, streams: int) -> None:
         self._requests: queue.LifoQueue[Any] = queue.LifoQueue()
@@ -91,12 +91,12 @@ class _Compiled:
             self._requests.put(model.create_infer_request())
         self._has_encoding = len(model.outputs) > 1
 
-    def __call__(self, picture: U8) -> tuple[F32, F32 | None]:
+    def __call__(self, pictures: U8) -> tuple[F32, F32 | None]:
         request = self._requests.get()
         try:
-            request.infer([picture[None]], share_inputs=True, share_outputs=True)
-            maps = request.get_output_tensor(0).data[0].copy()
-            encoding = request.get_output_tensor(1).data[0].copy() if self._has_encoding else None
+            request.infer([pictures], share_inputs=True, share_outputs=True)
+            maps = request.get_output_tensor(0).data.copy()
+            encoding = request.get_output_tensor(1).data.copy() if self._has_encoding else None
         finally:
             self._requests.put(request)
         return maps, encoding

@@ -79,27 +79,26 @@ class TorchExecutor:
         self._net = FromPictures(channels_last(folded(net)))
         self.description = _words(net, "cpu", precision)
 
-    def __call__(self, picture: U8) -> tuple[F32, F32 | None]:
-        """Maps and encoding of one picture; see ``Executor``."""
-        pictures = _tensor(picture)[None]
+    def __call__(self, pictures: U8) -> tuple[F32, F32 | None]:
+        """Maps and encoding of pictures of one size; see ``Executor``."""
         with torch.inference_mode(), torch.autocast("cpu", dtype=self._type, enabled=self._type != torch.float32):
-            out = self._net(pictures)
+            out = self._net(_tensor(pictures))
         maps, encoding = out if isinstance(out, tuple) else (out, None)
         return _numpy(maps), None if encoding is None else _numpy(encoding)
 
-    def prepare(self, net_px: tuple[int, int]) -> None:
+    def prepare(self, net_px: tuple[int, int], count: int = 1) -> None:
         """Run once: oneDNN lays out the weights for a size when it first meets it."""
-        try_out(self, net_px)
+        try_out(self, net_px, count)
 
 
-def _tensor(picture: U8) -> Tensor:
+def _tensor(pictures: U8) -> Tensor:
     """The same memory as a tensor; a copy where it may not be written (torch has no tensors that are read only)."""
-    return torch.from_numpy(picture if picture.flags.writeable else picture.copy())
+    return torch.from_numpy(pictures if pictures.flags.writeable else pictures.copy())
 
 
 def _numpy(tensor: Tensor) -> F32:
-    """The first of a batch, as contiguous float32 in memory of its own."""
-    return np.ascontiguousarray(tensor[0].float().numpy(), np.float32)
+    """As contiguous float32 in memory of its own."""
+    return np.ascontiguousarray(tensor.float().numpy(), np.float32)
 
 
 class CudaExecutor:
@@ -119,31 +118,31 @@ class CudaExecutor:
         self._device = device
         inner = FromPictures(channels_last(folded(net))).to(device, _TYPES[precision])
         self._net: nn.Module = inner
-        self._graphs: dict[tuple[int, int], _Recorded] = {}
+        self._graphs: dict[tuple[int, ...], _Recorded] = {}
         self._lock = threading.Lock()
         self.description = _words(net, torch.cuda.get_device_name(device), precision)
 
-    def __call__(self, picture: U8) -> tuple[F32, F32 | None]:
-        """Maps and encoding of one picture; see ``Executor``."""
-        size = (picture.shape[1], picture.shape[0])
+    def __call__(self, pictures: U8) -> tuple[F32, F32 | None]:
+        """Maps and encoding of pictures of one size; see ``Executor``."""
+        shape = pictures.shape
         with self._lock:
-            if size not in self._graphs:
+            if shape not in self._graphs:
                 while len(self._graphs) >= _MOST_GRAPHS:
                     self._graphs.pop(next(iter(self._graphs)))
-                self._graphs[size] = _Recorded(self._net, self._device, size)
-            return self._graphs[size](picture)
+                self._graphs[shape] = _Recorded(self._net, self._device, shape)
+            return self._graphs[shape](pictures)
 
-    def prepare(self, net_px: tuple[int, int]) -> None:
+    def prepare(self, net_px: tuple[int, int], count: int = 1) -> None:
         """Record the graph of a picture size."""
-        try_out(self, net_px)
+        try_out(self, net_px, count)
 
 
 class _Recorded:
-    """The network recorded for one picture size, with its buffers on both sides."""
+    """The network recorded for one shape of pictures, with its buffers on both sides."""
 
-    def __init__(self, net: nn.Module, device: torch.device, size: tuple[int, int]) -> None:
+    def __init__(self, net: nn.Module, device: torch.device, shape: tuple[int, ...]) -> None:
         self._device = device
-        self._pinned = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8, pin_memory=True)
+        self._pinned = torch.zeros(shape, dtype=torch.uint8, pin_memory=True)
         self._pictures = self._pinned.to(device)
         side: Any = torch.cuda.Stream(device)
         side.wait_stream(torch.cuda.current_stream(device))
@@ -158,11 +157,11 @@ class _Recorded:
 
     def _run(self, net: nn.Module) -> list[Tensor]:
         out = net(self._pictures)
-        return [o[0].float().contiguous() for o in (out if isinstance(out, tuple) else (out,))]
+        return [o.float().contiguous() for o in (out if isinstance(out, tuple) else (out,))]
 
-    def __call__(self, picture: U8) -> tuple[F32, F32 | None]:
+    def __call__(self, pictures: U8) -> tuple[F32, F32 | None]:
         with torch.inference_mode(), torch.cuda.device(self._device):
-            self._pinned[0].copy_(_tensor(picture))
+            self._pinned.copy_(_tensor(pictures))
             self._pictures.copy_(self._pinned, non_blocking=True)
             self._graph.replay()
             for host, output in zip(self._host, self._outputs, strict=True):

@@ -103,10 +103,10 @@ def choose_can(what, executor):
 def test_maps_and_encoding_agree_for_any_size(small, size):
     ours = choose.load_network(str(small), NetworkConfig(device="cpu", executor="openvino", precision="fp32"))
     theirs = choose.load_network(str(small), NetworkConfig(device="cpu", executor="torch", precision="fp32"))
-    picture = np.random.default_rng(1).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
-    a, b = ours.executor(picture), theirs.executor(picture)
-    assert a[0].shape == b[0].shape == (40, size[1] // 8, size[0] // 8)
-    assert a[1].shape == b[1].shape == (63, size[1] // 8, size[0] // 8)
+    pictures = np.random.default_rng(1).integers(0, 255, (2, size[1], size[0], 3), dtype=np.uint8)
+    a, b = ours.executor(pictures), theirs.executor(pictures)
+    assert a[0].shape == b[0].shape == (2, 40, size[1] // 8, size[0] // 8)
+    assert a[1].shape == b[1].shape == (2, 63, size[1] // 8, size[0] // 8)
     for x, y in zip(a, b, strict=True):
         assert x.dtype == np.float32
         np.testing.assert_allclose(x, y, atol=2e-3 * np.abs(y).max())  # its weights are kept as 16-bit floats
@@ -253,7 +253,7 @@ def test_the_card_keeps_graphs_apart_by_size(small):
     cpu = torch_executor(load_stage1(small), NetworkConfig(device="cpu", precision="fp32"))
     rng = np.random.default_rng(0)
     for size in [(64, 96), (96, 64), (64, 96)]:
-        picture = rng.integers(0, 255, (*size, 3), dtype=np.uint8)
+        picture = rng.integers(0, 255, (1, *size, 3), dtype=np.uint8)
         for a, b in zip(executor(picture), cpu(picture), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-2 * np.abs(b).max())
 
