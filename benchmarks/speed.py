@@ -2,8 +2,8 @@
 
 Whole frames (picture in, 3D people out) for 1, 3, 5 and 10 people at two sizes of the network's picture, per stage and
 executor, and the peer that can be run (Lightweight OpenPose INT8, 2D only, resize and network without decoding) on the
-same frames, in turns. Stage I sees frames of the bundled clip at 1280x720; the people of the stages after it come from
-ideal maps, so that their number is exact. --frames N runs the whole program's pipeline over N frames and shows whether
+same frames, in turns; every executor with the flip test, as the program runs it, and without. Stage I sees frames of the
+bundled clip at 1280x720; the people of the stages after it come from ideal maps, so that their number is exact. --frames N runs the whole program's pipeline over N frames and shows whether
 its memory stays flat. --clock cpu: processor time of all threads, for a machine that is busy with other things.
 """
 
@@ -36,9 +36,11 @@ from xnect.evaluation.report import Cell, markdown_table
 from xnect.geometry import camera_from_fov
 from xnect.resources import resource
 from xnect.stages.association import associate
+from xnect.stages.executors.base import default_weights
 from xnect.stages.executors.choose import load_network
 from xnect.stages.fit import SkeletonFitter
 from xnect.stages.lifting import Lifter
+from xnect.stages.refinement import load_refiner
 from xnect.structures import U8, Frame
 from xnect.tracking import Tracker
 
@@ -66,12 +68,15 @@ def networks(threads: list[int], sizes: list[tuple[int, int]]) -> tuple[dict[tup
     """Every executor that works here by (name, threads, size), and why others do not."""
     found: dict[tuple[str, int, str], Call] = {}
     left_out = []
-    for (executor, device, precision), count, input_size in itertools.product(WAYS, threads, sizes):
-        config = NetworkConfig(device, precision, None, input_size, count, executor)
+    for (executor, device, precision), flip, count, input_size in itertools.product(
+        WAYS, (True, False), threads, sizes
+    ):
+        config = NetworkConfig(device, precision, None, input_size, count, executor, flip=flip)
         if device == "cuda" and count != threads[0]:
             continue
+        name = f"{executor} {device} {precision}" + ("" if flip else ", no flip")
         try:
-            found[f"{executor} {device} {precision}", count, name_of(input_size)] = load_network(None, config)
+            found[name, count, name_of(input_size)] = load_network(None, config)
         except XnectError as error:
             left_out.append(f"{executor} {device} {precision}: {error}")
     return found, list(dict.fromkeys(left_out))
@@ -123,12 +128,12 @@ def after_stage_one(
 ) -> dict[str, list[float]]:
     """Times of the other stages, frame by frame [ms]: people who walk about, found on ideal maps."""
     lifter, tracker, fitter = Lifter(), Tracker(TrackingConfig()), SkeletonFitter(FitConfig(), FilterConfig())
-    camera = camera_from_fov(FRAME_PX)
+    camera, refiner = camera_from_fov(FRAME_PX), load_refiner(default_weights())
     columns: dict[str, list[float]] = {name: [] for name in (*AFTER, "together")}
     for t, joints in enumerate(walkers(count, frames + 10)):
         maps = ideal_maps(joints, input_size)
         marks = [clock()]
-        people = associate(maps, DetectionConfig())
+        people = associate(maps, DetectionConfig(), refiner)
         marks.append(clock())
         poses = lifter(people, camera)
         marks.append(clock())

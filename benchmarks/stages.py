@@ -36,8 +36,10 @@ from xnect.evaluation.views import View, ViewPoses, against_reference, between_v
 from xnect.geometry import apply_affine, camera_from_fov, frame_from_map, network_size
 from xnect.skeleton.joints import LIMBS, PELVIS
 from xnect.stages.association import associate
+from xnect.stages.executors.base import default_weights
 from xnect.stages.fit import SkeletonFitter
 from xnect.stages.lifting import Lifter
+from xnect.stages.refinement import load_refiner
 from xnect.structures import U8, Camera, Detections, Frame, PoseMaps
 from xnect.tracking import Tracker
 
@@ -102,12 +104,12 @@ def run_stages(
     Processor time of all threads: what the stages cost on one core, whatever else the machine does.
     """
     lifter, tracker, fitter = Lifter(), Tracker(TrackingConfig()), SkeletonFitter(FitConfig(), FilterConfig())
-    config = DetectionConfig()
+    config, refiner = DetectionConfig(), load_refiner(default_weights())
     columns: dict[str, list[float]] = {n: [] for n in ("association", "lifting", "identity", "fit", "these four")}
     for t, joints in enumerate(walkers(count, frames)):
         maps = ideal_maps(joints, input_size)
         marks = [time.process_time()]
-        people = associate(maps, config)
+        people = associate(maps, config, refiner)
         marks.append(time.process_time())
         poses = lifter(people, camera)
         marks.append(time.process_time())

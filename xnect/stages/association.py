@@ -50,7 +50,7 @@ def associate(maps: PoseMaps, config: DetectionConfig, refiner: Refiner | None =
     encoding = None if maps.encoding is None else read_encoding(maps.encoding, joints[..., :2], seen)
     sizes = place(joints, heatmaps)
     if refiner is not None:
-        refiner(joints, (heatmaps.shape[2], heatmaps.shape[1]))
+        refiner(joints, heatmaps)
     score = np.minimum(confidence.mean(1) * (sizes / _SURE_SIZE) ** _SIZE_POWER, 1)
     order = np.argsort(-score, kind="stable")
     confidence, encoding = confidence[order], None if encoding is None else encoding[order]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -25,7 +26,7 @@ from xnect.skeleton.joints import COCO_13, FLIP_2D, JOINTS_2D, OKS_SIGMAS_13
 from xnect.stages.association import associate
 from xnect.stages.executors.base import default_weights
 from xnect.stages.executors.package import digest
-from xnect.stages.refinement import INPUTS, OUTPUTS, STEP, beside, person_inputs
+from xnect.stages.refinement import INPUTS, OUTPUTS, STEP, WINDOW, beside, person_inputs, windows
 from xnect.structures import F32, F64, U8, PoseMaps
 from xnect.training.datasets.people import LSP_IDS, LabelledPicture, is_held_out, joints_14, labelled_pictures
 
@@ -36,6 +37,8 @@ _LEAST_OKS = 0.3
 #: One in so many of the LSP-extended pictures, which all look alike: one athlete who fills the picture.
 _LSP_EVERY = 3
 _HIDDEN, _DROPOUT, _BATCH, _RATE, _DECAY = 256, 0.3, 128, 2e-3, 0.1
+#: Neurons and dropout of the part that sees windows.
+_NEAR, _NEAR_DROPOUT = 64, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,14 @@ class Found:
         labels: float32 (N, 14, 3): x, y, labelled.
         area: Root of the labelled area, float32 (N,).
         map_px: Width and height of the map, float32 (N, 2).
+        windows: float32 (N, 14, ``WINDOW``) of ``windows``.
     """
 
     joints: F32
     labels: F32
     area: F32
     map_px: F32
+    windows: F32
 
     def mirrored(self) -> Found:
         """The same people in a mirror."""
@@ -63,7 +68,9 @@ class Found:
             out[..., 0] = side - out[..., 0]
             return out
 
-        return Found(flip(self.joints), flip(self.labels), self.area, self.map_px)
+        rows = self.windows[:, FLIP_2D].reshape(-1, math.isqrt(WINDOW))  # rows of all windows
+        seen = np.ascontiguousarray(rows[:, ::-1]).reshape(self.windows.shape)
+        return Found(flip(self.joints), flip(self.labels), self.area, self.map_px, seen)
 
     def inputs(self) -> tuple[F32, F32]:
         """As ``person_inputs``, for maps of several sizes."""
@@ -91,7 +98,7 @@ def chosen(folders: Sequence[Path]) -> list[LabelledPicture]:
 def collect(network: Callable[[U8], PoseMaps], pictures: Sequence[LabelledPicture]) -> Found:
     """Everybody found in the pictures who is labelled; raises FormatError where nobody is."""
     config = DetectionConfig(max_people=MOST_PEOPLE, min_score=0.02)
-    rows: list[tuple[F32, F32, float, tuple[int, int]]] = []
+    rows: list[tuple[F32, F32, float, tuple[int, int], F32]] = []
     for picture in tqdm(pictures, unit="picture", disable=None):
         maps = network(picture.pixels())
         people = associate(maps, config)
@@ -108,44 +115,72 @@ def collect(network: Callable[[U8], PoseMaps], pictures: Sequence[LabelledPictur
             likeness = [similarity(joints, given, scale * math.sqrt(area)) for given, area in labels]
             if likeness and max(likeness) > _LEAST_OKS:
                 given, area = labels.pop(int(np.argmax(likeness)))
-                height, width = maps.heatmaps.shape[1:]
-                rows.append((joints, given, scale * math.sqrt(area), (width, height)))
+                map_px, one = maps.heatmaps.shape[:0:-1], joints[None].astype(np.float32)
+                near = windows(maps.heatmaps, one, person_inputs(one, map_px)[1])[0]
+                rows.append((joints, given, scale * math.sqrt(area), map_px, near))
     if not rows:
         raise FormatError("nobody was found who is labelled")
     return Found(*(np.array(part, np.float32) for part in zip(*rows, strict=True)))
 
 
-def build() -> nn.Sequential:
-    """A fresh network, which corrects nothing yet."""
-    last = nn.Linear(_HIDDEN, OUTPUTS)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(
-        nn.Linear(INPUTS, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT),
-        nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT), last,
-    )  # fmt: skip
+class Network(nn.Module):
+    """What ``Refiner`` computes, to be learnt; a fresh one corrects nothing yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.person = nn.ModuleList([nn.Linear(INPUTS, _HIDDEN), nn.Linear(_HIDDEN, _HIDDEN)])
+        self.whole = nn.Linear(_HIDDEN, OUTPUTS)
+        self.by_window = nn.Linear(WINDOW, _NEAR, bias=False)
+        self.by_joint = nn.Parameter(torch.zeros(len(JOINTS_2D), _NEAR))
+        self.by_person = nn.Linear(_HIDDEN, _NEAR, bias=False)
+        to_shift = nn.Linear(_NEAR, 2)
+        self.joint = nn.ModuleList([nn.Linear(_NEAR, _NEAR), to_shift])
+        for last in (self.whole, to_shift):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, inputs: Tensor, seen: Tensor) -> Tensor:
+        """Inputs (B, ``INPUTS``) and windows (B, 14, ``WINDOW``) -> shifts (B, 14, 2)."""
+        state = inputs
+        for layer in self.person:
+            state = F.dropout(layer(state).relu(), _DROPOUT, self.training)
+        near = self.by_window(seen) + self.by_joint + self.by_person(state)[:, None]
+        for layer in self.joint:
+            near = layer(F.dropout(near.relu(), _NEAR_DROPOUT, self.training))
+        return STEP * (self.whole(state).view(-1, len(JOINTS_2D), 2) + near)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As a refiner's file has them."""
+        layers: dict[str, nn.Linear] = {"whole": self.whole}
+        layers |= {f"{part}{k}": layer for part in ("person", "joint") for k, layer in enumerate(getattr(self, part))}
+        out = {f"{name}.matrix": layer.weight.T for name, layer in layers.items()}
+        out |= {f"{name}.bias": layer.bias for name, layer in layers.items()}
+        out |= {"window.window": self.by_window.weight.T, "window.joint": self.by_joint}
+        out |= {"window.person": self.by_person.weight.T}
+        return {name: part.detach().contiguous() for name, part in out.items()}
 
 
-def learn(found: Found, epochs: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
-    """Layers (matrix, bias) trained on people as they are and mirrored; the loss is 1 - OKS."""
+def learn(found: Found, epochs: int, seed: int = 0) -> dict[str, Tensor]:
+    """A refiner's tensors, trained on people as they are and mirrored; the loss is 1 - OKS."""
     torch.manual_seed(seed)
     both = [found, found.mirrored()]
     inputs, size = (torch.from_numpy(np.concatenate(part)) for part in zip(*(f.inputs() for f in both), strict=True))
-    joints, labels, area = (
-        torch.from_numpy(np.concatenate([getattr(f, name) for f in both])) for name in ("joints", "labels", "area")
+    joints, labels, area, seen = (
+        torch.from_numpy(np.concatenate([getattr(f, name) for f in both]))
+        for name in ("joints", "labels", "area", "windows")
     )
     wanted = (labels[..., :2] - joints[..., :2]) / size[:, None, None]
     spread = torch.from_numpy(_SPREAD).float() * (area / size)[:, None]
     known = (labels[..., 2] > 0).float()
     mean, deviation = inputs.mean(0), inputs.std(0) + 1e-3
-    net = build()
+    net = Network()
     rate = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
     plan = torch.optim.lr_scheduler.CosineAnnealingLR(rate, epochs)
     bar = tqdm(range(epochs), unit="epoch", disable=None)
     for _ in bar:
         total = 0.0
         for rows in torch.randperm(len(inputs)).split(_BATCH):
-            shift = STEP * net((inputs[rows] - mean) / deviation).view(-1, len(JOINTS_2D), 2)
+            shift = net((inputs[rows] - mean) / deviation, seen[rows])
             far = ((shift - wanted[rows]) ** 2).sum(-1) / (2 * spread[rows] ** 2)
             loss = ((1 - torch.exp(-far)) * known[rows]).sum(1).mean()
             rate.zero_grad()
@@ -154,21 +189,15 @@ def learn(found: Found, epochs: int, seed: int = 0) -> list[tuple[Tensor, Tensor
             total += float(loss.detach()) * len(rows)
         plan.step()
         bar.set_postfix_str(f"joints missed {total / len(inputs):.3f}")
-    linear = [m for m in net if isinstance(m, nn.Linear)]
-    layers = [(m.weight.detach().T.contiguous(), m.bias.detach()) for m in linear]
-    matrix = layers[0][0] / deviation[:, None]  # the normalisation becomes part of the first layer
-    return [(matrix, layers[0][1] - mean @ matrix), *layers[1:]]
+    tensors = net.tensors()
+    matrix = tensors["person0.matrix"] / deviation[:, None]  # the normalisation becomes part of the first layer
+    return tensors | {"person0.matrix": matrix, "person0.bias": tensors["person0.bias"] - mean @ matrix}
 
 
-def save(layers: Sequence[tuple[Tensor, Tensor]], path: Path, weights_sha256: str) -> None:
+def save(tensors: dict[str, Tensor], path: Path, weights_sha256: str) -> None:
     """Write a refiner's file."""
     from safetensors.torch import save_file
 
-    tensors = {
-        f"{name}{k}": part.contiguous()
-        for k, layer in enumerate(layers)
-        for name, part in zip(("matrix", "bias"), layer, strict=True)
-    }
     save_file(tensors, path, {"weights_sha256": weights_sha256, "licence": "CC BY 4.0"})
 
 
@@ -178,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders with train13.json and shards")
     parser.add_argument("--weights", type=Path, help="Stage I's weights (default: those that ship)")
     parser.add_argument("--output", type=Path, help="default: beside the weights")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--limit", type=int, help="only so many pictures, spread over all")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
@@ -189,8 +218,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.limit is not None and options.limit < len(pictures):
         pictures = [pictures[int(k)] for k in np.linspace(0, len(pictures) - 1, options.limit)]
     found = collect(load_network(str(weights), NetworkConfig(device="cpu")), pictures)
-    layers = learn(found, options.epochs, options.seed)
-    save(layers, options.output or beside(weights), digest(weights))
+    tensors = learn(found, options.epochs, options.seed)
+    save(tensors, options.output or beside(weights), digest(weights))
     tqdm.write(f"{len(found.joints)} people, and mirrored")
     return 0
 

@@ -15,12 +15,13 @@ from xnect.skeleton.joints import FLIP_2D
 from xnect.stages.association import associate
 from xnect.stages.network import NetworkSpec, Stage1, save_stage1
 from xnect.stages.placement import body_shape
-from xnect.stages.refinement import INPUTS, OUTPUTS, Refiner, beside, load_refiner, person_inputs, read_refiner
+from xnect.stages.refinement import INPUTS, OUTPUTS, WINDOW, beside, load_refiner, person_inputs, read_refiner, windows
 from xnect.stages.stage_one import StageOne, load_stage_one
 from xnect.training import refiner as training
 from xnect.training.refiner import Found
 
 MAP = (64, 40)
+HEAT = np.zeros((14, MAP[1], MAP[0]), np.float32)
 
 
 def people(count, seed=0):
@@ -48,7 +49,9 @@ def labelled(count, seed=0):
     labels = truth.copy()
     labels[..., 2] = 1
     area = np.sqrt(0.6 * np.ptp(truth[..., 0], axis=1) * np.ptp(truth[..., 1], axis=1))
-    return Found(with_mistakes(truth), labels, area, np.tile(np.float32(MAP), (count, 1)))
+    found = with_mistakes(truth)
+    seen = windows(HEAT, found, person_inputs(found, MAP)[1])
+    return Found(found, labels, area, np.tile(np.float32(MAP), (count, 1)), seen)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,7 @@ def test_mistakes_that_are_always_the_same_are_learnt(trained):
     made_for, refine = read_refiner(trained)
     new = labelled(100, seed=9)
     joints = new.joints.copy()
-    refine(joints, MAP)
+    refine(joints, HEAT)
 
     def missed(found):
         return np.linalg.norm(found[..., :2] - new.labels[..., :2], axis=-1) / new.area[:, None]
@@ -74,20 +77,65 @@ def test_mistakes_that_are_always_the_same_are_learnt(trained):
     assert np.array_equal(joints[..., 2], new.joints[..., 2])
 
 
-def test_a_fresh_network_corrects_nothing():
-    layers = tuple(
-        (m.weight.detach().numpy().T, m.bias.detach().numpy()) for m in training.build() if hasattr(m, "bias")
-    )
+def test_a_fresh_network_corrects_nothing(tmp_path):
+    training.save(training.Network().tensors(), tmp_path / "fresh.safetensors", "abc")
     joints = people(5)
     before = joints.copy()
-    Refiner(layers)(joints, MAP)
+    read_refiner(tmp_path / "fresh.safetensors")[1](joints, HEAT)
     np.testing.assert_array_equal(joints, before)
+
+
+def test_a_window_shows_the_heatmap_around_its_joint_in_steps_of_the_person_s_size():
+    y, x = np.mgrid[: MAP[1], : MAP[0]].astype(np.float32)
+    heatmaps = np.stack([x + 100 * y + 10_000 * k for k in range(14)])
+    joints, size = people(3), np.float32([4, 12, 30])  # the first so small that steps are half a cell
+    found = windows(heatmaps, joints, size).reshape(3, 14, 9, 9)
+    for p, step in enumerate((0.5, 0.6, 1.5)):
+        steps = np.arange(-4, 5) * step
+        at_x, at_y = (np.clip(joints[p, :, k, None] + steps, 0, MAP[k] - 1) for k in (0, 1))
+        wanted = at_x[:, None] + 100 * at_y[:, :, None] + 10_000 * np.arange(14)[:, None, None]
+        np.testing.assert_allclose(found[p], wanted, rtol=1e-4, atol=0.05)
+    joints[:, 0] = (1e9, -1e9, 0)  # a guess far outside sees the corner
+    np.testing.assert_allclose(windows(heatmaps, joints, size)[:, 0], MAP[0] - 1)
+
+
+def test_mistakes_that_show_in_the_heatmap_are_learnt(tmp_path):
+    """Blobs whose tail points to the truth: nothing in the body tells, only the window does."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[: MAP[1], : MAP[0]].astype(np.float32)
+
+    def drawn(count, seed):
+        parts = []
+        for k in range(count):
+            truth, way = people(1, seed + k)[0], rng.choice([-1.0, 1.0], 14)
+            found = truth.copy()
+            size = person_inputs(truth[None], MAP)[1][0]
+            found[:, 0] -= 0.1 * size * way
+            near = [np.exp(-((x - a) ** 2 + (y - b) ** 2) / 2) for a, b, _ in found]
+            tail = [0.6 * np.exp(-((x - a) ** 2 + (y - b) ** 2) / 2) for a, b, _ in truth]
+            heatmaps = np.maximum(near, tail).astype(np.float32)
+            labels = np.concatenate([truth[:, :2], np.ones((14, 1), np.float32)], 1)
+            seen = windows(heatmaps, found[None], person_inputs(found[None], MAP)[1])[0]
+            parts.append((found, labels, np.float32(size), np.float32(MAP), seen, heatmaps))
+        return parts
+
+    columns = [np.array(part, np.float32) for part in zip(*drawn(300, 0), strict=True)]
+    training.save(training.learn(Found(*columns[:5]), 30), tmp_path / "w.safetensors", "abc")
+    refine, gaps = read_refiner(tmp_path / "w.safetensors")[1], []
+    for found, labels, size, _, _, heatmaps in drawn(40, 1000):
+        joints = found[None].copy()
+        refine(joints, heatmaps)
+        gaps.append([np.abs(j[:, 0] - labels[:, 0]).mean() / size for j in (found, joints[0])])
+    before, after = np.mean(gaps, 0)
+    assert after < 0.4 * before
 
 
 def test_mirrored_people_are_mirrored_twice_the_same_and_keep_their_likeness():
     found = labelled(6)
     mirrored = found.mirrored()
     np.testing.assert_allclose(mirrored.mirrored().joints, found.joints, atol=1e-4)
+    np.testing.assert_array_equal(mirrored.mirrored().windows, found.windows)
+    assert found.windows.shape == (6, 14, WINDOW)
     np.testing.assert_allclose(mirrored.joints[:, 4, 0], MAP[0] - 1 - found.joints[:, FLIP_2D[4], 0], atol=1e-4)
     for k in range(6):
         a, b = (training.similarity(f.joints[k], f.labels[k], float(f.area[k])) for f in (found, mirrored))
@@ -152,13 +200,16 @@ def test_it_is_used_with_the_weights_that_it_was_made_for_alone(trained, tmp_pat
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda t: t.pop("bias1"), "expected"),
-        (lambda t: t.update(extra=np.zeros(1, np.float32)), "expected"),
-        (lambda t: t.update(matrix0=t["matrix0"][:-1].copy()), "fit together"),
-        (lambda t: t.update(bias2=t["bias2"][:-1].copy()), "fit together"),
-        (lambda t: t.update(matrix2=t["matrix2"][:, :-2].copy(), bias2=t["bias2"][:-2].copy()), "other joints"),
-        (lambda t: t["bias1"].fill(np.nan), "not finite"),
-        (lambda t: t.clear(), "expected"),
+        (lambda t: t.pop("person1.bias"), "person1.bias is missing"),
+        (lambda t: t.pop("window.joint"), "window.joint is missing"),
+        (lambda t: t.pop("joint1.matrix"), "must give x and y"),
+        (lambda t: t.update(extra=np.zeros(1, np.float32)), "extra has no place"),
+        (lambda t: t.update({"person0.matrix": t["person0.matrix"][:-1].copy()}), "person0.matrix has the shape"),
+        (lambda t: t.update({"whole.bias": t["whole.bias"][:-1].copy()}), "whole.bias has the shape"),
+        (lambda t: t.update({"window.person": t["window.person"][None].copy()}), "window.person has the shape"),
+        (lambda t: t.update({"joint0.bias": np.zeros((), np.float32)}), "joint0.bias has the shape"),
+        (lambda t: t["person1.bias"].fill(np.nan), "not finite"),
+        (lambda t: t.clear(), "is missing"),
     ],
 )
 def test_what_is_no_refiner_is_refused(trained, tmp_path, change, told):
