@@ -39,8 +39,8 @@ class NetworkConfig:
         boxes: ONNX file of a network that finds people, for a detector that sees one at a time.
         executor: "auto", "openvino" or "torch".
         mode: "latency" (all threads on one picture), "throughput" (several pictures at once), "auto" (by the source).
-        target_fps: Flip test and input size (to half of each side at most) give way so that this rate holds; None =
-            they stay [Hz].
+        target_fps: Flip test and input size (to half of each side at most) give way so that this rate holds [Hz]; None =
+            24 for live sources, and for others nothing gives way.
         flip: Flip test: the mirrored picture is looked at, too, and the mean counts; more accurate, and slower.
     """
 
@@ -87,7 +87,8 @@ class DetectionConfig:
         weak_threshold: Least height of a peak that continues a person whom stronger ones began, 0 to 1.
         limb_threshold: Least mean affinity along a limb, 0 to 1.
         min_joints: People with fewer joints are dropped.
-        min_score: People with a lower score are dropped.
+        min_score: People with a lower mean height of their peaks are dropped; where the network has a refiner, the mean
+            height counts times twice the similarity with a true person that it expects.
         max_people: The best-scored so many are kept.
         max_peaks: Candidates kept per joint type.
     """

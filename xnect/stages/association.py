@@ -24,7 +24,7 @@ def associate(maps: PoseMaps, config: DetectionConfig, refiner: Refiner | None =
 
     Limbs of each kind are matched for the largest sum of their scores along the affinity fields (``grouping``). Then
     each person takes the weaker peaks that continue it, what is not seen is guessed (``placement``), and all of it moves
-    to where the rest of the body says it is (``refinement``). All loops are compiled, so the cost hardly grows with the
+    to where the rest of the body says it is (``refinement``), which also tells how good it is likely to be. All loops are compiled, so the cost hardly grows with the
     number of people.
 
     Args:
@@ -40,7 +40,9 @@ def associate(maps: PoseMaps, config: DetectionConfig, refiner: Refiner | None =
     peaks, counts = find_peaks(heatmaps, weakest, config.max_peaks)
     strong = (peaks[..., 2] > config.peak_threshold).sum(1)
     members = group(peaks, strong, pafs, config.limb_threshold)
-    members = _worth_it(members, peaks, config)
+    # whom the refiner is sure of may have half the evidence that others need
+    least = config.min_score / (1 if refiner is None else 2)
+    members, evidence = _worth_it(members, peaks, config, least)
     complete(members, peaks, counts, pafs, config.limb_threshold)
     joints = np.zeros((len(members), peaks.shape[0], 3), np.float32)
     seen = members >= 0
@@ -49,22 +51,26 @@ def associate(maps: PoseMaps, config: DetectionConfig, refiner: Refiner | None =
     confidence = np.clip(joints[..., 2], 0, 1)
     encoding = None if maps.encoding is None else read_encoding(maps.encoding, joints[..., :2], seen)
     sizes = place(joints, heatmaps)
-    if refiner is not None:
-        refiner(joints, heatmaps)
-    score = np.minimum(confidence.mean(1) * (sizes / _SURE_SIZE) ** _SIZE_POWER, 1)
-    order = np.argsort(-score, kind="stable")
+    if refiner is None:
+        score = np.minimum(confidence.mean(1) * (sizes / _SURE_SIZE) ** _SIZE_POWER, 1)
+        keep = np.arange(len(score))
+    else:
+        score = refiner(joints, heatmaps)
+        keep = np.flatnonzero(2 * score * evidence >= config.min_score)
+    order = keep[np.argsort(-score[keep], kind="stable")]
     confidence, encoding = confidence[order], None if encoding is None else encoding[order]
     pixels = apply_affine(joints[order, :, :2], maps.frame_from_map)
     return Detections(pixels.astype(np.float32), confidence, score[order].astype(np.float32), encoding)
 
 
-def _worth_it(members: I64, peaks: F32, config: DetectionConfig) -> I64:
-    """The groups that count as people by their strong joints, best first."""
+def _worth_it(members: I64, peaks: F32, config: DetectionConfig, least: float) -> tuple[I64, F32]:
+    """The groups that count as people by their strong joints, best first, and the mean height of their peaks."""
     seen = members >= 0
     heights = np.clip(peaks[np.arange(len(peaks)), members, 2], 0, 1) * seen
     score = heights.sum(1) / len(peaks)
-    keep = np.flatnonzero((seen.sum(1) >= config.min_joints) & (score >= config.min_score))
-    return np.ascontiguousarray(members[keep[np.argsort(-score[keep], kind="stable")][: config.max_people]])
+    keep = np.flatnonzero((seen.sum(1) >= config.min_joints) & (score >= least))
+    keep = keep[np.argsort(-score[keep], kind="stable")][: config.max_people]
+    return np.ascontiguousarray(members[keep]), score[keep]
 
 
 def read_encoding(encoding: F32, cells: np.ndarray, seen: np.ndarray) -> F32:

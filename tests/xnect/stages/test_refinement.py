@@ -15,7 +15,7 @@ from xnect.skeleton.joints import FLIP_2D
 from xnect.stages.association import associate
 from xnect.stages.network import NetworkSpec, Stage1, save_stage1
 from xnect.stages.placement import body_shape
-from xnect.stages.refinement import INPUTS, OUTPUTS, WINDOW, beside, load_refiner, person_inputs, read_refiner, windows
+from xnect.stages.refinement import INPUTS, WINDOW, beside, load_refiner, person_inputs, read_refiner, windows
 from xnect.stages.stage_one import StageOne, load_stage_one
 from xnect.training import refiner as training
 from xnect.training.refiner import Found
@@ -44,12 +44,17 @@ def with_mistakes(joints):
     return found
 
 
-def labelled(count, seed=0):
+def labelled(count, seed=0, nobody=0):
+    """People with mistakes and labels; the last ``nobody`` of them are heaps of joints without labels."""
     truth = people(count, seed)
     labels = truth.copy()
     labels[..., 2] = 1
     area = np.sqrt(0.6 * np.ptp(truth[..., 0], axis=1) * np.ptp(truth[..., 1], axis=1))
     found = with_mistakes(truth)
+    if nobody:
+        rng = np.random.default_rng(seed)
+        found[-nobody:, :, :2] = rng.uniform((20, 10), (40, 30), (nobody, 14, 2))
+        labels[-nobody:], area[-nobody:] = 0, 1
     seen = windows(HEAT, found, person_inputs(found, MAP)[1])
     return Found(found, labels, area, np.tile(np.float32(MAP), (count, 1)), seen)
 
@@ -58,7 +63,7 @@ def labelled(count, seed=0):
 def trained(tmp_path_factory):
     """A refiner's file that knows these mistakes, made for weights of SHA-256 "abc"."""
     path = tmp_path_factory.mktemp("refiner") / "w.refiner.safetensors"
-    training.save(training.learn(labelled(300), 30), path, "abc")
+    training.save(training.learn(labelled(400, nobody=100), 30), path, "abc")
     return path
 
 
@@ -77,12 +82,27 @@ def test_mistakes_that_are_always_the_same_are_learnt(trained):
     assert np.array_equal(joints[..., 2], new.joints[..., 2])
 
 
+def test_the_score_tells_people_from_what_is_nobody_and_good_joints_from_bad(trained):
+    refine = read_refiner(trained)[1]
+    new = labelled(80, seed=11, nobody=40)
+    scores = refine(new.joints.copy(), HEAT)
+    assert scores.shape == (80,)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert scores[:40].min() > scores[40:].max()
+    joints = new.joints[:40].copy()
+    told = refine(joints, HEAT)
+    true = np.array([training.similarity(j, t, a) for j, t, a in zip(joints, new.labels, new.area, strict=False)])
+    assert abs(told.mean() - true.mean()) < 0.15
+    assert len(refine(new.joints[:0], HEAT)) == 0
+
+
 def test_a_fresh_network_corrects_nothing(tmp_path):
     training.save(training.Network().tensors(), tmp_path / "fresh.safetensors", "abc")
     joints = people(5)
     before = joints.copy()
-    read_refiner(tmp_path / "fresh.safetensors")[1](joints, HEAT)
+    scores = read_refiner(tmp_path / "fresh.safetensors")[1](joints, HEAT)
     np.testing.assert_array_equal(joints, before)
+    np.testing.assert_array_equal(scores, 0.5)
 
 
 def test_a_window_shows_the_heatmap_around_its_joint_in_steps_of_the_person_s_size():
@@ -159,15 +179,18 @@ def test_wherever_guesses_lie_inputs_stay_small_and_size_and_place_do_not_matter
     np.testing.assert_allclose(twice_size[1], 2 * size[1], rtol=1e-4)
 
 
-def test_association_moves_joints_and_nothing_else(trained):
+def test_association_moves_joints_and_takes_the_score(trained):
     truth = people(3)[:, :, :2] * 8
     maps = maps_of(truth.astype(np.float32), np.ones((3, 14), bool), frame=(512, 320), net=(512, 320))
     plain = associate(maps, DetectionConfig())
     moved = associate(maps, DetectionConfig(), read_refiner(trained)[1])
     assert len(moved) == len(plain) > 0
-    np.testing.assert_array_equal(moved.confidence, plain.confidence)
-    np.testing.assert_array_equal(moved.score, plain.score)
-    assert 0.5 < np.abs(moved.joints_px - plain.joints_px).max() < 60
+    order = [int(np.abs(plain.joints_px[:, 1] - m[1]).sum(1).argmin()) for m in moved.joints_px]  # who is who
+    assert sorted(order) == list(range(len(plain)))
+    np.testing.assert_array_equal(moved.confidence, plain.confidence[order])
+    assert (np.diff(moved.score) <= 0).all()
+    assert (moved.score != plain.score[order]).all()
+    assert 0.5 < np.abs(moved.joints_px - plain.joints_px[order]).max() < 60
     by_stage = StageOne(lambda image: maps, DetectionConfig(), refiner=read_refiner(trained)[1])(
         np.zeros((1, 1, 3), np.uint8)
     )
@@ -202,7 +225,13 @@ def test_it_is_used_with_the_weights_that_it_was_made_for_alone(trained, tmp_pat
     [
         (lambda t: t.pop("person1.bias"), "person1.bias is missing"),
         (lambda t: t.pop("window.joint"), "window.joint is missing"),
-        (lambda t: t.pop("joint1.matrix"), "must give x and y"),
+        (lambda t: t.pop("joint1.matrix"), "must give x, y and a part of the score"),
+        (
+            lambda t: t.update(
+                {"joint1.matrix": t["joint1.matrix"][:, :2].copy(), "joint1.bias": np.zeros(2, np.float32)}
+            ),
+            "must give x, y and a part of the score",
+        ),
         (lambda t: t.update(extra=np.zeros(1, np.float32)), "extra has no place"),
         (lambda t: t.update({"person0.matrix": t["person0.matrix"][:-1].copy()}), "person0.matrix has the shape"),
         (lambda t: t.update({"whole.bias": t["whole.bias"][:-1].copy()}), "whole.bias has the shape"),
@@ -221,15 +250,16 @@ def test_what_is_no_refiner_is_refused(trained, tmp_path, change, told):
         read_refiner(path)
 
 
-def test_only_people_with_labels_are_collected_each_once():
+def test_people_with_labels_are_collected_each_once_and_others_where_everybody_is_labelled():
     truth = people(2, seed=4)[:, :, :2] * 8
     maps = maps_of(truth.astype(np.float32), np.ones((2, 14), bool), frame=(512, 320), net=(512, 320))
 
     known = [v for x, y in truth[0][[0, *range(2, 14)]] for v in (float(x), float(y), 2)]
 
     class Picture:
-        def __init__(self):
-            nobody, crowd = {"keypoints": [0] * 39, "area": 100.0}, {"bbox": [0, 0, 9, 9], "ignore": 1}
+        def __init__(self, number=1, complete=False, box=(0, 0, 9, 9)):
+            self.image = {"id": number, "complete": complete}
+            nobody, crowd = {"keypoints": [0] * 39, "area": 100.0}, {"bbox": list(box), "ignore": 1}
             self.people = [{"keypoints": known, "area": 5000.0}, nobody, crowd]
 
         def pixels(self):
@@ -238,6 +268,45 @@ def test_only_people_with_labels_are_collected_each_once():
     found = training.collect(lambda image: maps, [Picture()])
     assert len(found.joints) == 1
     assert training.similarity(found.joints[0], found.labels[0], float(found.area[0])) > 0.8
-    assert OUTPUTS == 28
+    complete = training.collect(lambda image: maps, [Picture(complete=True)])
+    assert len(complete.joints) == 2
+    assert sorted((complete.labels[..., 2] > 0).any(1)) == [False, True]
+    for silent in (Picture(complete=True, box=(0, 0, 512, 320)), Picture(number=10_000_001, complete=True)):
+        assert len(training.collect(lambda image: maps, [silent]).joints) == 1
     with pytest.raises(FormatError, match="nobody"):
         training.collect(lambda image: replace(maps, heatmaps=0 * maps.heatmaps), [Picture()])
+
+
+def test_parts_of_a_picture_keep_its_labels_where_they_are_and_hide_those_outside():
+    truth = (people(1, seed=4)[:, :, :2] * 8).round().astype(np.float32)
+    known = [v for x, y in truth[0][[0, *range(2, 14)]] for v in (float(x), float(y), 2)]
+    y, x = np.mgrid[:320, :512]
+
+    class Picture:
+        image, people = {"id": 1}, [{"keypoints": known, "area": 9000.0}]
+
+        def pixels(self):
+            return np.stack([x // 2, y // 2, 0 * x], 2).astype(np.uint8)  # a pixel tells where it was
+
+    sizes = []
+
+    def network(pixels):
+        sizes.append(pixels.shape[:2])
+        shown = truth - 2 * pixels[0, 0, :2].astype(np.float32)
+        frame = pixels.shape[1::-1]
+        inside = ((shown >= 0) & (shown < frame)).all(2)
+        return maps_of(shown, inside, frame=frame, net=(512, 320))
+
+    found = training.collect(network, [Picture()] * 12, views=3)
+    assert sizes[0] == (320, 512)
+    assert all(0.6 * 320 - 1 <= h <= 320 and abs(w / h - 1.6) < 0.02 for h, w in sizes)
+    assert len(set(sizes)) > 20
+    assert len(found.joints) > 24
+    hidden = 0
+    for k in range(len(found.joints)):
+        seen = found.labels[k, [0, *range(2, 14)], 2] > 0
+        hidden += (~seen).sum()
+        both = (found.labels[k, :, 2] > 0) & (found.joints[k, :, 2] > 0)
+        gap = np.linalg.norm(found.joints[k, both, :2] - found.labels[k, both, :2], axis=1)
+        assert np.median(gap) < 1.0  # the corner is known to two pixels
+    assert hidden > 0
