@@ -30,7 +30,7 @@ CHILD = """
             if os.environ.get("SLOW_START"):
                 print("starting", flush=True)
                 time.sleep(30)
-        def use_camera(self, camera): self.camera = camera
+        def use_camera(self, camera, live=False): self.camera = camera
         def __call__(self, frame):
             time.sleep(0.02)
             return FrameResult(frame.index, frame.timestamp_s, (), {}, self.camera)

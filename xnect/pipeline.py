@@ -13,7 +13,7 @@ from xnect.config import CameraConfig, DetectionConfig, FitConfig, NetworkConfig
 from xnect.errors import ShapeError, XnectError
 from xnect.geometry import camera_from_fov, scaled
 from xnect.skeleton.layouts import strongest
-from xnect.stages.adaptive import SizeControl
+from xnect.stages.adaptive import SizeControl, use
 from xnect.stages.fit import SkeletonFitter
 from xnect.stages.foreign_one_stage import OneStage
 from xnect.stages.foreign_top_down import TopDown
@@ -111,6 +111,8 @@ class MotionCapture:
         self._detector = detector if detector is not None else load_stage_one(config)
         self._lifter = Lifter()
         self._index = -1
+        self._live = False
+        self._size_control: SizeControl | None = None
         self._apply(config)
 
     @classmethod
@@ -127,12 +129,19 @@ class MotionCapture:
 
     def _apply(self, config: PipelineConfig) -> None:
         self.config = config
-        self._size_control = SizeControl.of(config.network)
+        self._control_size()
         self._tracker = Tracker(config.tracking)
         self._fitter = SkeletonFitter(config.fit, config.filters)
         if isinstance(self._detector, StageOne | OneStage | TopDown):
             self._detector.config = config.detection
         self._camera = None
+
+    def _control_size(self) -> None:
+        """Let the network's picture follow the time there is, or stay as the settings say."""
+        network = self.config.network
+        before, self._size_control = self._size_control, SizeControl.of(network, self._live)
+        if before is not None and isinstance(self._detector, StageOne):
+            use(self._detector.network, network.input_size, network.flip)
 
     @property
     def last_maps(self) -> PoseMaps | None:
@@ -170,9 +179,17 @@ class MotionCapture:
         self._index = -1
         self._camera = None
 
-    def use_camera(self, camera: Camera | None) -> None:
-        """Go on with another camera (None = the one of the settings); people and filters are forgotten."""
+    def use_camera(self, camera: Camera | None, live: bool = False) -> None:
+        """Go on with another camera; people and filters are forgotten.
+
+        Args:
+            camera: None = the one of the settings.
+            live: Its frames do not wait: flip test and input size give way where they would take too long.
+        """
         self._given_camera = camera
+        if live != self._live:
+            self._live = live
+            self._control_size()
         self.reset()
 
     def warm_up(self, frame_px: tuple[int, int] | None = None) -> None:

@@ -90,7 +90,7 @@ class LazyPipeline:
 
     def __init__(self, config: PipelineConfig, camera: Camera | None = None) -> None:
         self._config = config
-        self._camera = camera
+        self._camera, self._live = camera, False
         self._built: MotionCapture | None = None
 
     def build(self, frame_px: tuple[int, int] | None = None) -> MotionCapture:
@@ -103,6 +103,7 @@ class LazyPipeline:
             from xnect.pipeline import MotionCapture
 
             self._built = MotionCapture.from_config(self._config, self._camera)
+            self._built.use_camera(self._camera, self._live)
             _log.info("2D joints: %s", self._built.description)
             _log.info("getting ready (the very first run compiles for half a minute)")
             self._built.warm_up(frame_px)
@@ -125,11 +126,11 @@ class LazyPipeline:
         """The second half: 3D, identity, skeleton."""
         return self.build().complete(seen)
 
-    def use_camera(self, camera: Camera | None) -> None:
+    def use_camera(self, camera: Camera | None, live: bool = False) -> None:
         """Take the camera of a new source, and forget the people of the old one."""
-        self._camera = camera
+        self._camera, self._live = camera, live
         if self._built is not None:
-            self._built.use_camera(camera)
+            self._built.use_camera(camera, live)
 
 
 class Session:

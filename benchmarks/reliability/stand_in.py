@@ -28,7 +28,7 @@ class StandIn:
         """Nothing to load."""
         return self
 
-    def use_camera(self, camera: Camera | None) -> None:
+    def use_camera(self, camera: Camera | None, live: bool = False) -> None:
         """Take the camera of a source."""
         self._camera = camera
 

@@ -50,6 +50,20 @@ def test_target_fps_shrinks_the_network_s_picture():
     assert shapes[-1][0] < shapes[0][0]
 
 
+def test_live_frames_do_not_wait_and_those_of_a_file_get_the_full_picture_again():
+    capture = MotionCapture(config=PipelineConfig(network=NetworkConfig(device="cpu", threads=1)))
+    network = capture._detector.network
+    capture.use_camera(None, live=True)
+    control = capture._size_control
+    control._target_s = 1e-4  # a machine that is far too slow
+    for i in range(80):
+        capture(np.full((180, 320, 3), i, np.uint8))
+    assert (network.input_size, network.flip) == control.ways[-1] == ((256, 160), False)
+    capture.use_camera(None)
+    assert capture._size_control is None
+    assert (network.input_size, network.flip) == ((512, 320), True)
+
+
 def test_all_sizes_are_ready_before_a_camera_s_first_frame(monkeypatch):
     capture = MotionCapture(config=PipelineConfig(network=NetworkConfig(device="cpu", threads=1, target_fps=30)))
     network, prepared = capture._detector.network, []

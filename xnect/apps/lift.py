@@ -54,7 +54,7 @@ class JointsPipeline:
             self._built.warm_up()
         return self._built
 
-    def use_camera(self, camera: Camera | None) -> None:
+    def use_camera(self, camera: Camera | None, live: bool = False) -> None:
         """Take the camera (None = the one that came with the joints), and forget everybody."""
         self._camera = camera or self._own_camera
         if self._built is not None:

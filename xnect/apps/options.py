@@ -200,7 +200,7 @@ OPTIONS: tuple[Option, ...] = (
         "target-fps",
         f"{_NET}.target_fps",
         number,
-        "live: give up the flip test and shrink the network's picture so that this rate holds",
+        "live: flip test, then the network's size give way so that this rate holds (24; 1 = never)",
         "HZ",
         "network",
     ),

@@ -283,8 +283,8 @@ class Buildable(Protocol):
         """Load what it needs, ready for frames of this size [px]; raises WeightsError, ConfigError."""
         ...
 
-    def use_camera(self, camera: Camera | None) -> None:
-        """Take the camera of a source, and forget the people of the one before."""
+    def use_camera(self, camera: Camera | None, live: bool = False) -> None:
+        """Take the camera of a source, live or not, and forget the people of the one before."""
         ...
 
     def __call__(self, frame: Frame) -> FrameResult:
@@ -353,7 +353,7 @@ def _one(run: _Run, open_one: Callable[[], Source], target: Path | None) -> None
 
 def _get_ready(run: _Run, source: Source) -> None:
     # Without a calibration the pipeline works the camera out itself, for pictures that differ in size as well.
-    run.pipeline.use_camera(source.camera if run.config.pipeline.camera.calibration else None)
+    run.pipeline.use_camera(source.camera if run.config.pipeline.camera.calibration else None, source.info.live)
     run.pipeline.build(source.info.size_px)
 
 

@@ -179,7 +179,7 @@ class Engine:
     def _use_camera(self, pipeline: Pipeline) -> None:
         """Tell the pipeline what is measured of the open source's camera (in the inference thread)."""
         if self._open is not None:
-            pipeline.use_camera(self._parts.camera_of(self._config, *self._open))
+            pipeline.use_camera(self._parts.camera_of(self._config, *self._open), self._open[1].live)
 
     def reset_people(self) -> None:
         """Forget everyone."""

@@ -136,8 +136,8 @@ class Pipeline(Protocol):
         """Take new settings."""
         ...
 
-    def use_camera(self, camera: Camera | None) -> None:
-        """Go on with another camera (None = that of the settings); people are forgotten."""
+    def use_camera(self, camera: Camera | None, live: bool = False) -> None:
+        """Go on with another camera (None = that of the settings), live or not; people are forgotten."""
         ...
 
 

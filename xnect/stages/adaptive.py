@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import Any
+
+import numpy as np
 
 from xnect.config import NetworkConfig
 
+_log = logging.getLogger(__name__)
+
+#: What a live source gets where no rate is asked for: below it movement is seen to stutter.
+LIVE_FPS = 24.0
+#: Without being asked for a rate, as many ways are made ready as a machine needs that becomes so many times slower.
+_SLOWER = 3.0
 #: Sides of the smaller pictures, as shares of the largest; a step changes the cost by about a third.
 _LADDER = (1.0, 0.85, 0.7, 0.6, 0.5)
 #: Weight of the newest frame in the mean time of a frame.
@@ -24,20 +34,24 @@ class SizeControl:
         level: Which of them is used now.
     """
 
-    def __init__(self, largest: tuple[int, int], target_fps: float, flip: bool = True) -> None:
+    def __init__(self, largest: tuple[int, int], target_fps: float, flip: bool = True, asked: bool = True) -> None:
         found = (tuple(max(64, round(side * share / 16) * 16) for side in largest) for share in _LADDER)
         sizes = list(dict.fromkeys((w, h) for w, h in found))
         self.ways = (*([(sizes[0], True)] if flip else []), *((size, False) for size in sizes))
         self.level = 0
-        self._target_s = 1 / target_fps
+        self._target_s, self._asked = 1 / target_fps, asked
+        self._lowest = 0
         self._mean_s: float | None = None
         self._steady = 0
         self._prepared: tuple[int, int] | None = None
 
     @staticmethod
-    def of(config: NetworkConfig) -> SizeControl | None:
-        """What the settings ask for; None where the size is fixed."""
-        return None if config.target_fps is None else SizeControl(config.input_size, config.target_fps, config.flip)
+    def of(config: NetworkConfig, live: bool = False) -> SizeControl | None:
+        """What the settings ask for, and live sources need; None where the size is fixed."""
+        if config.target_fps is None and not live:
+            return None
+        asked = config.target_fps is not None
+        return SizeControl(config.input_size, config.target_fps or LIVE_FPS, config.flip, asked)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -70,18 +84,55 @@ class SizeControl:
         before = self._cost(self.level)
         self.level += by
         share = self._cost(self.level) / before
+        if self.level > self._lowest:  # told once, not each time that it comes and goes
+            self._lowest = self.level
+            _log.info(
+                "a frame takes %.0f ms, %.0f are there: going on at %dx%d%s", 1e3 * (self._mean_s or 0),
+                1e3 * self._target_s, *self.size, "" if self.flip else " without the flip test",
+            )  # fmt: skip
         self._mean_s = None if self._mean_s is None else self._mean_s * share
         self._steady = 0
 
     def prepare(self, network: Any, frame_px: tuple[int, int]) -> None:
-        """Have every way compiled for frames of this size before the first of them: a step must not cost a second."""
-        if self._prepared != frame_px:
-            self._prepared = frame_px
-            if hasattr(network, "prepare"):
-                network.prepare(frame_px, self.ways)
+        """Have the ways compiled for frames of this size before the first of them: a step must not cost a second.
+
+        Where a rate was asked for, all of them; else those that this machine may need, since each costs a while.
+        """
+        if self._prepared == frame_px:
+            return
+        self._prepared = frame_px
+        if not hasattr(network, "prepare"):
+            return
+        if not self._asked:
+            network.prepare(frame_px, self.ways[:1])
+            spent_s = _time_of(network, frame_px)
+            enough = [n for n in range(len(self.ways)) if _SLOWER * spent_s * self._share(n) <= self._target_s]
+            self.ways = self.ways[: 1 + enough[0]] if enough else self.ways
+            self.level = min(self.level, len(self.ways) - 1)
+        network.prepare(frame_px, self.ways)
+
+    def _share(self, level: int) -> float:
+        """Time of a frame as a share of that with the best way."""
+        return self._cost(level) / self._cost(0)
 
     def after_frame(self, network: Any, spent_s: float) -> None:
         """``update``, and hand the size to a network that takes one."""
         self.update(spent_s)
-        if hasattr(network, "input_size"):
-            network.input_size, network.flip = self.size, self.flip
+        use(network, self.size, self.flip)
+
+
+def use(network: Any, size: tuple[int, int], flip: bool) -> None:
+    """Hand input size and flip test to a network that takes them."""
+    if hasattr(network, "input_size"):
+        network.input_size, network.flip = size, flip
+
+
+def _time_of(network: Any, frame_px: tuple[int, int]) -> float:
+    """How long the network takes for a blank frame [s], the median of five."""
+    blank = np.zeros((frame_px[1], frame_px[0], 3), np.uint8)
+    spent = []
+    for _ in range(5):
+        start = time.perf_counter()
+        network(blank)
+        spent.append(time.perf_counter() - start)
+    return float(np.median(spent))

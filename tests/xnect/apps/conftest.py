@@ -26,7 +26,7 @@ class FakePipeline:
     def build(self, frame_px=None):
         return self
 
-    def use_camera(self, camera):
+    def use_camera(self, camera, live=False):
         self.cameras.append(camera)
         self.camera, self.ids = camera, 0
 

@@ -166,7 +166,7 @@ class FakePipeline:
         self.calls.append("reconfigure")
         self.config = config
 
-    def use_camera(self, camera: Camera | None) -> None:
+    def use_camera(self, camera: Camera | None, live: bool = False) -> None:
         self.calls.append("camera" if camera is None else "measured camera")
 
 

@@ -1,6 +1,9 @@
 """Adaptive input size and flip test hold the rate on a slow machine, come back on a quick one, and do not swing."""
 
+import time
+
 import numpy as np
+import pytest
 
 from xnect.config import NetworkConfig
 from xnect.stages.adaptive import SizeControl
@@ -26,6 +29,41 @@ def test_sizes_are_multiples_of_16_and_reach_half_of_each_side():
     assert all(w % 16 == h % 16 == 0 for (w, h), _ in control.ways)
     assert not any(flip for _, flip in SizeControl.of(NetworkConfig(target_fps=30, flip=False)).ways)
     assert SizeControl.of(NetworkConfig()) is None
+
+
+class Timed:
+    """A network that sleeps for its pixels, and remembers what it was made ready for."""
+
+    def __init__(self, full_s):
+        self.full_s, self.ready = full_s, []
+        self.input_size, self.flip = (512, 320), True
+
+    def prepare(self, frame_px, ways):
+        self.ready = list(ways)
+
+    def __call__(self, image):
+        time.sleep(self.full_s)
+
+
+@pytest.mark.parametrize(("full_s", "ways"), [(0.005, 1), (0.018, 2), (0.15, 6)])
+def test_live_sources_get_a_rate_unasked_and_as_many_ways_as_the_machine_may_need(full_s, ways):
+    control, network = SizeControl.of(NetworkConfig(), live=True), Timed(full_s)
+    control.prepare(network, (640, 480))
+    assert len(control.ways) == len(network.ready) == ways
+    for _ in range(200):  # the machine becomes so much slower that nothing helps: what was made ready is all there is
+        control.after_frame(network, 1.0)
+    assert (network.input_size, network.flip) == control.ways[-1]
+    asked, network = SizeControl.of(NetworkConfig(target_fps=30), live=True), Timed(full_s)
+    asked.prepare(network, (640, 480))
+    assert len(network.ready) == 6
+
+
+def test_a_step_down_is_told_once(caplog):
+    control = SizeControl((512, 320), 24)
+    with caplog.at_level("INFO"):
+        for cost in (0.03, 0.005) * 3:
+            simulate(control, cost / (512 * 320), 300)
+    assert [r.message.split(": ")[1] for r in caplog.records] == ["going on at 512x320 without the flip test"]
 
 
 def test_a_quick_machine_keeps_the_full_size():
