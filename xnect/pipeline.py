@@ -113,6 +113,7 @@ class MotionCapture:
         self._index = -1
         self._live = False
         self._size_control: SizeControl | None = None
+        self._controlled: tuple[NetworkConfig, bool] | None = None
         self._apply(config)
 
     @classmethod
@@ -139,6 +140,9 @@ class MotionCapture:
     def _control_size(self) -> None:
         """Let the network's picture follow the time there is, or stay as the settings say."""
         network = self.config.network
+        if self._controlled == (network, self._live):
+            return  # other settings changed: what was learnt of this machine stays
+        self._controlled = network, self._live
         before, self._size_control = self._size_control, SizeControl.of(network, self._live)
         if before is not None and isinstance(self._detector, StageOne):
             use(self._detector.network, network.input_size, network.flip)

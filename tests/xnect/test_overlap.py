@@ -7,7 +7,7 @@ import pytest
 
 from xnect import MotionCapture
 from xnect.capture import open_source
-from xnect.config import NetworkConfig, PipelineConfig
+from xnect.config import DetectionConfig, NetworkConfig, PipelineConfig
 from xnect.resources import resource
 from xnect.session import Session
 from xnect.structures import FrameResult
@@ -59,6 +59,8 @@ def test_live_frames_do_not_wait_and_those_of_a_file_get_the_full_picture_again(
     for i in range(80):
         capture(np.full((180, 320, 3), i, np.uint8))
     assert (network.input_size, network.flip) == control.ways[-1] == ((256, 160), False)
+    capture.reconfigure(dataclasses.replace(capture.config, detection=DetectionConfig(min_score=0.3)))
+    assert capture._size_control is control  # a slider moved: what was learnt of the machine stays
     capture.use_camera(None)
     assert capture._size_control is None
     assert (network.input_size, network.flip) == ((512, 320), True)
