@@ -89,6 +89,7 @@ class DetectionConfig:
         min_joints: People with fewer joints are dropped.
         min_score: People with a lower mean height of their peaks are dropped; where the network has a refiner, the mean
             height counts times twice the similarity with a true person that it expects.
+        follow_score: The same for somebody who is followed already; from ``min_score`` on it makes no difference.
         max_people: The best-scored so many are kept.
         max_peaks: Candidates kept per joint type.
     """
@@ -98,6 +99,7 @@ class DetectionConfig:
     limb_threshold: float = 0.2
     min_joints: int = 3
     min_score: float = 0.2
+    follow_score: float = 0.1
     max_people: int = 10
     max_peaks: int = 64
 
@@ -107,6 +109,7 @@ class DetectionConfig:
         _check(0 <= self.limb_threshold <= 1, "limb_threshold must lie between 0 and 1")
         _check(0 <= self.min_joints <= 14, f"min_joints {self.min_joints}: 0 to 14 expected")
         _check(0 <= self.min_score <= 1, "min_score must lie between 0 and 1")
+        _check(0 <= self.follow_score <= 1, "follow_score must lie between 0 and 1")
         _check(1 <= self.max_people <= MOST_PEOPLE, f"max_people {self.max_people}: 1 to {MOST_PEOPLE} expected")
         _check(1 <= self.max_peaks <= 10_000, f"max_peaks {self.max_peaks}: 1 to 10000 expected")
 

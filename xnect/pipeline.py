@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -238,7 +238,7 @@ class MotionCapture:
         if isinstance(self._detector, StageOne):
             if self._size_control is not None:
                 self._size_control.prepare(self._detector.network, frame.size_px)
-            people, maps, timings = self._detector.detect(frame.image_bgr)
+            people, maps, timings = self._detector.detect(frame.image_bgr, not self.config.static_images)
         else:
             people = self._detector(frame.image_bgr)
             spent = (time.perf_counter() - start) * 1e3
@@ -344,7 +344,7 @@ def _configured_camera(config: CameraConfig, size_px: tuple[int, int]) -> Camera
 def without_guesses(people: Detections) -> Detections:
     """The same people, with 0 in place of what was guessed (or left over) where a joint was not seen."""
     joints = np.where(people.confidence[..., None] > 0, people.joints_px, np.float32(0))
-    return Detections(joints, people.confidence, people.score, people.encoding)
+    return replace(people, joints_px=joints)
 
 
 def as_people(tracks: Tracks, people: Detections, bodies: Bodies) -> tuple[Person, ...]:

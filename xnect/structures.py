@@ -128,12 +128,14 @@ class Detections:
         confidence: float32 (P, 14), 0 to 1; 0 = not seen.
         score: float32 (P,), 0 to 1, how sure the whole person is.
         encoding: float32 (P, 14, 63), the 3D encoding read at each seen joint (0 where not seen), or None.
+        sure: bool (P,), False for those who count only where somebody is expected (``Tracker``); None = all count.
     """
 
     joints_px: F32
     confidence: F32
     score: F32
     encoding: F32 | None = None
+    sure: Bool | None = None
 
     def __post_init__(self) -> None:
         _seal(self.joints_px, "joints_px", np.float32, None, 14, 2)
@@ -142,6 +144,8 @@ class Detections:
         _seal(self.score, "score", np.float32, people)
         if self.encoding is not None:
             _seal(self.encoding, "encoding", np.float32, people, 14, 63)
+        if self.sure is not None:
+            _seal(self.sure, "sure", np.bool_, people)
 
     def __len__(self) -> int:
         return len(self.joints_px)

@@ -19,7 +19,9 @@ _SURE_SIZE = 12.0
 _SIZE_POWER = 0.3
 
 
-def associate(maps: PoseMaps, config: DetectionConfig, refiner: Refiner | None = None) -> Detections:
+def associate(
+    maps: PoseMaps, config: DetectionConfig, refiner: Refiner | None = None, follow: bool = False
+) -> Detections:
     """People of one frame.
 
     Limbs of each kind are matched for the largest sum of their scores along the affinity fields (``grouping``). Then
@@ -31,18 +33,19 @@ def associate(maps: PoseMaps, config: DetectionConfig, refiner: Refiner | None =
         maps: Stage I's output.
         config: Thresholds.
         refiner: What is known of the network's mistakes; None = nothing.
+        follow: Whether those are wanted, too, who are enough only to go on with somebody followed (``sure`` tells).
 
     Returns:
-        At most ``config.max_people``, best first, in frame pixels.
+        At most ``config.max_people``, the sure ones first, best first, in frame pixels.
     """
     heatmaps, pafs = np.ascontiguousarray(maps.heatmaps), np.ascontiguousarray(maps.pafs)
     weakest = min(config.weak_threshold, config.peak_threshold)
     peaks, counts = find_peaks(heatmaps, weakest, config.max_peaks)
     strong = (peaks[..., 2] > config.peak_threshold).sum(1)
     members = group(peaks, strong, pafs, config.limb_threshold)
+    least = min(config.min_score, config.follow_score) if follow else config.min_score
     # whom the refiner is sure of may have half the evidence that others need
-    least = config.min_score / (1 if refiner is None else 2)
-    members, evidence = _worth_it(members, peaks, config, least)
+    members, evidence = _worth_it(members, peaks, config, least / (1 if refiner is None else 2))
     complete(members, peaks, counts, pafs, config.limb_threshold)
     joints = np.zeros((len(members), peaks.shape[0], 3), np.float32)
     seen = members >= 0
@@ -53,14 +56,20 @@ def associate(maps: PoseMaps, config: DetectionConfig, refiner: Refiner | None =
     sizes = place(joints, heatmaps)
     if refiner is None:
         score = np.minimum(confidence.mean(1) * (sizes / _SURE_SIZE) ** _SIZE_POWER, 1)
-        keep = np.arange(len(score))
     else:
         score = refiner(joints, heatmaps)
-        keep = np.flatnonzero(2 * score * evidence >= config.min_score)
-    order = keep[np.argsort(-score[keep], kind="stable")]
+        evidence = 2 * score * evidence
+    keep, sure = np.flatnonzero(evidence >= least), evidence >= config.min_score
+    order = keep[np.lexsort((-score[keep], ~sure[keep]))]
     confidence, encoding = confidence[order], None if encoding is None else encoding[order]
     pixels = apply_affine(joints[order, :, :2], maps.frame_from_map)
-    return Detections(pixels.astype(np.float32), confidence, score[order].astype(np.float32), encoding)
+    return Detections(
+        pixels.astype(np.float32),
+        confidence,
+        score[order].astype(np.float32),
+        encoding,
+        sure[order] if follow else None,
+    )
 
 
 def _worth_it(members: I64, peaks: F32, config: DetectionConfig, least: float) -> tuple[I64, F32]:

@@ -44,15 +44,18 @@ class StageOne:
 
     def __call__(self, image_bgr: U8) -> Detections:
         """People of one picture."""
-        people, self.last_maps, self.timings_ms = self.detect(image_bgr)
+        people, self.last_maps, self.timings_ms = self.detect(image_bgr, follow=False)
         return people
 
-    def detect(self, image_bgr: U8) -> tuple[Detections, PoseMaps, dict[str, float]]:
-        """People, maps and times of one picture; nothing is remembered, so several threads may call at once."""
+    def detect(self, image_bgr: U8, follow: bool = True) -> tuple[Detections, PoseMaps, dict[str, float]]:
+        """People, maps and times of one picture; nothing is remembered, so several threads may call at once.
+
+        ``follow``: whether those come along, too, who are enough only to go on with somebody followed.
+        """
         start = time.perf_counter()
         maps = self.network(image_bgr)
         middle = time.perf_counter()
-        people = associate(maps, self.config, self._refiner)
+        people = associate(maps, self.config, self._refiner, follow)
         end = time.perf_counter()
         return people, maps, {"network": (middle - start) * 1e3, "association": (end - middle) * 1e3}
 

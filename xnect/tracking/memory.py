@@ -34,6 +34,7 @@ class Memory(NamedTuple):
         hits: int64 (N,), frames in which the person was found.
         missed: int64 (N,), frames since then.
         confirmed: bool (N,), found in enough frames.
+        backing: int64 (N,), frames in which the person was surely found, less the others.
     """
 
     ids: I64
@@ -43,6 +44,7 @@ class Memory(NamedTuple):
     hits: I64
     missed: I64
     confirmed: Bool
+    backing: I64
 
 
 def newborn(ids: I64, confirmed: bool) -> Memory:
@@ -56,6 +58,7 @@ def newborn(ids: I64, confirmed: bool) -> Memory:
         np.ones(count, np.int64),
         np.zeros(count, np.int64),
         np.full(count, confirmed),
+        np.ones(count, np.int64),
     )
 
 

@@ -32,6 +32,9 @@ _STRAY_JOINTS, _STRAY_REACH = 5, 0.5
 _YOUNG_COST, _YOUNG_TIME = 0.12, 1.0
 #: A person never confirmed is forgotten after this time [s] or this many frames out of sight, whichever is longer.
 _UNCONFIRMED_KEEP, _UNCONFIRMED_FRAMES = 0.2, 2
+#: Weak evidence goes on with people who were surely found in so many frames more than they were not; more than the second
+#: number are not counted.
+_BACKED, _MOST_BACKING = 8, 30
 #: A lost person is kept for at least so many frames, whatever the frame rate.
 _KEEP_FRAMES = 3
 
@@ -69,7 +72,9 @@ class Tracker:
             timestamp_s: Time of the frame [s]; steps may vary. A jump back in time or a long gap forgets everybody.
 
         Returns:
-            Everyone known. A detection that is a duplicate of another one belongs to nobody.
+            Everyone known. A detection that is a duplicate of another one belongs to nobody, and so does one that is not
+            ``sure`` unless somebody well known is expected there whom no other detection continues: weak evidence says
+            little alone and much where a person just was (Zhang et al., "ByteTrack", ECCV 2022).
 
         Raises:
             ShapeError: Detections and poses are not of the same people.
@@ -80,14 +85,15 @@ class Tracker:
         step = self._advance_clock(timestamp_s)
         predict(self._cues, self._memory, step)
         found = observe(detections, poses, image_bgr if self._config.appearance else None)
-        rows = self._without_duplicates(found, detections.score)
+        sure = np.ones(len(detections), np.bool_) if detections.sure is None else detections.sure
+        rows = self._without_duplicates(found, detections.score + 10 * sure)
         if len(rows) < len(detections):
             found = _taken(found, rows)
         else:
             rows = np.arange(len(rows))
         pairs = compare(self._cues, self._memory.unseen_s, found)
         young = _YOUNG_COST * np.exp(-self._memory.age_s / _YOUNG_TIME)
-        known, new = assign(pairs.cost + young[:, None], self._config.max_cost)
+        known, new = self._join(pairs.cost + young[:, None], sure[rows])
         distances = _distances(found)
         learn(
             self._cues,
@@ -99,10 +105,13 @@ class Tracker:
             distances.min(1, initial=np.inf),
             step,
         )
+        backed = np.zeros(len(self._memory.ids), np.bool_)
+        backed[known] = sure[rows[new]]
+        self._memory.backing[:] = np.clip(self._memory.backing + np.where(backed, 1, -1), 0, _MOST_BACKING)
         np.greater_equal(self._memory.hits, self._config.confirm_frames, out=self._memory.confirmed)
         row = np.full(len(self._memory.ids), -1, np.int64)
         row[known] = rows[new]
-        free = np.ones(len(rows), np.bool_)
+        free = sure[rows]
         free[new] = False
         if free.any():
             strangers = self._strangers(found, pairs.agree[known], distances[:, new], free, detections.score[rows])
@@ -111,6 +120,16 @@ class Tracker:
         row = row[self._drop()]
         state = np.where(row < 0, STATE_LOST, np.where(self._memory.confirmed, STATE_TRACKED, STATE_NEW))
         return Tracks(self._memory.ids.copy(), row, state.astype(np.int64))
+
+    def _join(self, cost: F64, sure: Bool) -> tuple[I64, I64]:
+        """Who goes on as whom: rows of those known and of the detections; those not sure get only what is left over."""
+        known, new = assign(np.where(sure, cost, np.inf), self._config.max_cost)
+        if sure.all():
+            return known, new
+        left = self._memory.confirmed & (self._memory.backing >= _BACKED)
+        left[known] = False
+        more, weak = assign(np.where(left[:, None] & ~sure, cost, np.inf), self._config.max_cost)
+        return np.concatenate([known, more]), np.concatenate([new, weak])
 
     def _advance_clock(self, timestamp_s: float) -> float:
         """Time since the last frame [s]; forgets everybody where the source has jumped."""

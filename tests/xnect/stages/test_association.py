@@ -1,5 +1,7 @@
 """Maps drawn from known people must decode to those people."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -140,6 +142,20 @@ def test_a_weak_peak_continues_a_person_and_begins_none():
     assert found.confidence[0, wrist] == pytest.approx(0.15, abs=0.03)
     assert (found.confidence > 0).all()
     np.testing.assert_allclose(found.joints_px[0], joints[0], atol=1.5)
+
+
+def test_those_to_be_followed_come_after_the_sure_ones():
+    truth = crowd(2)
+    maps = maps_of(truth, np.ones((2, 14), bool))
+    left = np.arange(maps.heatmaps.shape[2])[None, None] < maps.heatmaps.shape[2] / 2
+    faint = PoseMaps(np.where(left, 0.3 * maps.heatmaps, maps.heatmaps), maps.pafs, None, maps.frame_from_map)
+    config = DetectionConfig(min_score=0.5, follow_score=0.1)
+    (alone,) = associate(faint, config).score
+    found = associate(faint, config, follow=True)
+    assert found.sure.tolist() == [True, False]
+    assert found.score[0] == alone
+    assert set(matched(found, truth)) == {0, 1}
+    assert associate(faint, replace(config, follow_score=0.9), follow=True).sure.tolist() == [True]
 
 
 def test_nobody():

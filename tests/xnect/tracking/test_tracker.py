@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -283,3 +285,53 @@ def test_the_order_of_detections_does_not_matter(scene, walker, seed):
         b = shuffled(mixed, mixed_poses, shot.image, shot.time_s)
         assert {i: r for r, i in id_of_row(a).items()} == {i: int(order[r]) for r, i in id_of_row(b).items()}
         assert a.ids.tolist() == b.ids.tolist()
+
+
+def unsure(detections, *rows):
+    """The same people, these rows with too little evidence to be somebody on their own."""
+    sure = np.ones(len(detections), bool)
+    sure[list(rows)] = False
+    return replace(detections, sure=sure)
+
+
+def test_weak_evidence_continues_somebody_followed_and_begins_nobody():
+    tracker = Tracker(TrackingConfig())
+    for k in range(8):
+        tracker(*people((200, 200)), None, k / 30)
+    both, poses = people((202, 200), (500, 220))
+    tracks = tracker(unsure(both, 0, 1), poses, None, 8 / 30)
+    assert id_of_row(tracks) == {0: 1}
+    assert len(tracks.ids) == 1
+
+
+def test_nobody_lives_on_weak_evidence_alone():
+    # an arm that is taken for a person now and then, say
+    tracker = Tracker(TrackingConfig())
+    shown = 0
+    for k in range(60):
+        arm, poses = people((200, 200))
+        shown += len(id_of_row(tracker(arm if k % 4 == 0 else unsure(arm, 0), poses, None, k / 30)))
+    assert shown == 15
+    tracker.reset()
+    for k in range(60, 90):
+        tracker(*people((200, 200)), None, k / 30)
+    weak, poses = people((200, 200))
+    lasted = [len(id_of_row(tracker(unsure(weak, 0), poses, None, k / 30))) for k in range(90, 150)]
+    assert 10 < sum(lasted) < 30
+    assert lasted == sorted(lasted, reverse=True)
+
+
+def test_weak_evidence_does_not_confirm_a_newcomer():
+    tracker = Tracker(TrackingConfig(confirm_frames=3))
+    tracker(*people((200, 200)), None, 0)
+    for k in range(1, 6):
+        weak, poses = people((200, 200))
+        assert not id_of_row(tracker(unsure(weak, 0), poses, None, k / 30))
+
+
+def test_weak_evidence_takes_nobody_from_a_sure_detection():
+    tracker = Tracker(TrackingConfig())
+    for k in range(8):
+        tracker(*people((200, 200)), None, k / 30)
+    both, poses = people((200, 200), (212, 204))  # the weak one lies where the person is expected to be
+    assert id_of_row(tracker(unsure(both, 0), poses, None, 8 / 30)) == {1: 1}
