@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from xnect.stages.executors.pytorch import fast_bf16
 from xnect.training import checkpoints, stopping
 
 
@@ -33,7 +34,6 @@ class LoopConfig:
         save_every_s: Time between checkpoints [s].
         eval_every_s: Time between evaluations [s].
         seed: Every step draws its random numbers from (seed, step), so that a resumed run repeats exactly.
-        bf16: Mixed precision.
     """
 
     out: Path
@@ -46,7 +46,6 @@ class LoopConfig:
     save_every_s: float = 120.0
     eval_every_s: float = 600.0
     seed: int = 0
-    bf16: bool = True
 
 
 class Average:
@@ -71,6 +70,11 @@ class Average:
 def seed_step(seed: int, step: int) -> None:
     """Set torch's random numbers to those of a step, so that a resumed run goes on as an unbroken one."""
     torch.manual_seed(seed * 1_000_003 + step)
+
+
+def mixed_precision(device: torch.device) -> bool:
+    """Whether bfloat16 pays: processors without instructions for it take sixteen times as long as in float32."""
+    return device.type != "cpu" or fast_bf16()
 
 
 def learning_rate(config: LoopConfig, step: int, progress: float) -> float:

@@ -17,7 +17,7 @@ from xnect.training.datasets.people import load_people
 from xnect.training.datasets.store import Store
 from xnect.training.held_out import HeldOut
 from xnect.training.lifted import attach_lifted
-from xnect.training.loop import LoopConfig, Trainer
+from xnect.training.loop import LoopConfig, Trainer, mixed_precision
 from xnect.training.map_loss import MapLoss
 from xnect.training.soft_maps import attach_soft_maps
 from xnect.training.stage1_options import parse
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     views = [ViewConfig.of_size(size) for size in options.size]
     batches = Batches(photos, views, options.batch, synthetic, options.synthetic_share, options.seed)
     ahead = options.ahead and device.type == "cpu"
-    loss = MapLoss(Ahead(batches) if ahead else batches, bf16=True, compiled=options.compile)
+    loss = MapLoss(Ahead(batches) if ahead else batches, mixed_precision(device), compiled=options.compile)
     config = LoopConfig(
         out=options.output, steps=options.steps, minutes=options.minutes, learning_rate=options.lr, warmup=options.warmup,
         seed=options.seed, eval_every_s=options.eval_every * 60,

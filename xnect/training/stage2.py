@@ -28,6 +28,7 @@ from xnect.training.detected import read
 from xnect.training.lifting_data import Imitation, LiftingBatch, detected_batch, joined, make_batch
 from xnect.training.lifting_model import LiftingNet, export, lifting_loss, placed, take_over
 from xnect.training.lifting_poses import PoseSampler
+from xnect.training.loop import mixed_precision
 from xnect.training.stage2_options import Stage2Recipe, build_parser
 
 #: The running average moves every so many steps, since it costs a tenth of a step.
@@ -65,6 +66,7 @@ class Stage2Trainer:
             self.before = load_weights(init)
             take_over(net, self.before.layers, torch.from_numpy(self.batch(recipe.steps).inputs))
         self.net = net.to(self.device)
+        self._bf16 = mixed_precision(self.device)
         self.averaged = LiftingNet(recipe.width, recipe.blocks).to(self.device).eval()
         self.averaged.load_state_dict(self.net.state_dict())
         self.optimizer = torch.optim.AdamW(self.net.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True)
@@ -102,7 +104,7 @@ class Stage2Trainer:
             group["lr"] = self.rate(self.step)
         self.net.train()
         inputs = torch.from_numpy(batch.inputs).to(self.device)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._bf16):
             outputs = self.net(inputs)
         joints, root = (torch.from_numpy(a).to(self.device) for a in (batch.joints_m, batch.root))
         loss, error = lifting_loss(outputs.float(), inputs, joints, root)

@@ -184,7 +184,7 @@ def small_trainer(store, out, steps):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
     loss = MapLoss(Batches(store, [ViewConfig(size=64), ViewConfig(size=80)], 2), bf16=False)
-    return Trainer(net, loss, LoopConfig(out=out, steps=steps, warmup=2, seed=4, bf16=False))
+    return Trainer(net, loss, LoopConfig(out=out, steps=steps, warmup=2, seed=4))
 
 
 def test_a_resumed_run_ends_as_an_unbroken_one(store, tmp_path):
@@ -238,7 +238,7 @@ def test_frozen_parts_stay_as_they_are(store, tmp_path):
     before = {k: v.clone() for k, v in net.state_dict().items()}
     frozen = [net.trunk.stem, net.trunk.features[0]]
     loss = MapLoss(Batches(store, [ViewConfig(size=64)], 2), bf16=False)
-    trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=2, warmup=1, bf16=False), frozen)
+    trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=2, warmup=1), frozen)
     trainer.run()
     same = {k for k, v in net.state_dict().items() if torch.equal(v, before[k])}
     assert {k for k in before if k.startswith(("trunk.stem.", "trunk.features.0."))} <= same
@@ -296,7 +296,7 @@ def test_training_learns(store, tmp_path):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64))
     loss = MapLoss(Batches(store, [ViewConfig(size=96, layers=1)], 4), bf16=False)
-    trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=30, warmup=3, bf16=False, learning_rate=3e-3))
+    trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=30, warmup=3, learning_rate=3e-3))
     losses = [trainer._one_step() for _ in range(30)]
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:4])
 

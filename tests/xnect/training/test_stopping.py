@@ -25,7 +25,7 @@ def test_a_signal_ends_the_training_after_the_step_with_a_checkpoint(tmp_path, n
         finished.append(step)  # the step in hand is not broken off
         return net(torch.ones(1, 2)).square().sum()
 
-    trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=50, warmup=2, bf16=False))
+    trainer = Trainer(net, loss, LoopConfig(out=tmp_path, steps=50, warmup=2))
     with pytest.raises(SystemExit) as ended:
         trainer.run()
     assert ended.value.code == 128 + number

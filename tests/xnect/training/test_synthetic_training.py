@@ -237,7 +237,7 @@ def trainer(store, out, steps, share=0.5):
     torch.manual_seed(0)
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64, encoding=True))
     loss = MapLoss(Batches(photos(store), [ViewConfig(size=64)], 4, store, share, seed=4), bf16=False)
-    return Trainer(net, loss, LoopConfig(out=out, steps=steps, warmup=2, seed=4, bf16=False, learning_rate=3e-3))
+    return Trainer(net, loss, LoopConfig(out=out, steps=steps, warmup=2, seed=4, learning_rate=3e-3))
 
 
 def test_a_resumed_run_ends_as_an_unbroken_one(store, tmp_path):
@@ -267,7 +267,7 @@ def test_training_learns_the_encoding(store, tmp_path):
     net = Stage1(NetworkSpec("selecsls42", 0.25, 64, encoding=True))
     batches = Batches(None, [ViewConfig(size=96, layers=1, rotated=0)], 6, store)
     loss = MapLoss(batches, bf16=False)
-    run = Trainer(net, loss, LoopConfig(out=tmp_path, steps=30, warmup=3, bf16=False, learning_rate=4e-3))
+    run = Trainer(net, loss, LoopConfig(out=tmp_path, steps=30, warmup=3, learning_rate=4e-3))
     views_of = ViewConfig(size=96, layers=1, rotated=0)
 
     def error():
