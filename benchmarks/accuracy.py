@@ -55,7 +55,7 @@ def measure(options: argparse.Namespace) -> tuple[CocoFigures, dict[str, tuple[f
     pictures = CocoSet(options.data / "val13.json", options.data / "val.zip", options.limit)
     weights = None if options.weights is None else str(options.weights)
     settings = NetworkConfig(
-        options.device, options.precision, weights, options.input_size, options.threads, flip=options.flip
+        options.device, options.precision, weights, options.input_size, options.threads, looks=options.looks
     )
     detection = DetectionConfig(max_people=MOST_PEOPLE, min_score=0.02)  # AP judges the whole ranking
     stage_one = load_stage_one(PipelineConfig(network=settings, detection=detection))
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--weights", type=Path, help="Stage I's weights file (default: the one that ships)")
     add("--data", type=Path, default=SHARED / "data" / "people", help="folder with val13.json and val.zip")
     add("--input-size", type=size, default=(512, 320), metavar="WxH", help="multiples of 16 (default 512x320)")
-    add("--no-flip", dest="flip", action="store_false", help="without the flip test")
+    add("--looks", type=int, default=2, help="looks at a picture: 1, 2 or 4 (default 2)")
     add("--limit", type=int, help="only the first so many pictures")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add("--precision", default="auto", help="auto, fp32, bf16, fp16 or int8")
@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
             "coco": figures.as_dict(),
             "intervals_95": intervals,
             "input_size": [width, height],
-            "flip": options.flip,
+            "looks": options.looks,
             "system": name,
             "weights": None if options.weights is None else options.weights.name,
             "ms_median": times.median,

@@ -2,7 +2,7 @@
 
 Whole frames (picture in, 3D people out) for 1, 3, 5 and 10 people at two sizes of the network's picture, per stage and
 executor, and the peer that can be run (Lightweight OpenPose INT8, 2D only, resize and network without decoding) on the
-same frames, in turns; every executor with the flip test, as the program runs it, and without. Stage I sees frames of the
+same frames, in turns; every executor with two looks, as the program runs it, with one and with four. Stage I sees frames of the
 bundled clip at 1280x720; the people of the stages after it come from ideal maps, so that their number is exact. --frames N runs the whole program's pipeline over N frames and shows whether
 its memory stays flat. --clock cpu: processor time of all threads, for a machine that is busy with other things.
 """
@@ -53,6 +53,8 @@ WAYS = (
     ("torch", "cpu", "fp32"),
     ("torch", "cuda", "fp16"),
 )
+#: Looks at a picture and what they are called in the table; two are the default.
+LOOKS = {2: "", 1: ", one look", 4: ", four looks"}
 AFTER = ("association", "lifting", "identity", "fit")
 Call = Callable[[U8], Any]
 
@@ -68,13 +70,11 @@ def networks(threads: list[int], sizes: list[tuple[int, int]]) -> tuple[dict[tup
     """Every executor that works here by (name, threads, size), and why others do not."""
     found: dict[tuple[str, int, str], Call] = {}
     left_out = []
-    for (executor, device, precision), flip, count, input_size in itertools.product(
-        WAYS, (True, False), threads, sizes
-    ):
-        config = NetworkConfig(device, precision, None, input_size, count, executor, flip=flip)
+    for (executor, device, precision), looks, count, input_size in itertools.product(WAYS, LOOKS, threads, sizes):
+        config = NetworkConfig(device, precision, None, input_size, count, executor, looks=looks)
         if device == "cuda" and count != threads[0]:
             continue
-        name = f"{executor} {device} {precision}" + ("" if flip else ", no flip")
+        name = f"{executor} {device} {precision}" + LOOKS[looks]
         try:
             found[name, count, name_of(input_size)] = load_network(None, config)
         except XnectError as error:

@@ -145,7 +145,7 @@ class MotionCapture:
         self._controlled = network, self._live
         before, self._size_control = self._size_control, SizeControl.of(network, self._live)
         if before is not None and isinstance(self._detector, StageOne):
-            use(self._detector.network, network.input_size, network.flip)
+            use(self._detector.network, network.input_size, network.looks)
 
     @property
     def last_maps(self) -> PoseMaps | None:
@@ -188,7 +188,7 @@ class MotionCapture:
 
         Args:
             camera: None = the one of the settings.
-            live: Its frames do not wait: flip test and input size give way where they would take too long.
+            live: Its frames do not wait: looks and input size give way where they would take too long.
         """
         self._given_camera = camera
         if live != self._live:

@@ -58,12 +58,12 @@ def test_live_frames_do_not_wait_and_those_of_a_file_get_the_full_picture_again(
     control._target_s = 1e-4  # a machine that is far too slow
     for i in range(80):
         capture(np.full((180, 320, 3), i, np.uint8))
-    assert (network.input_size, network.flip) == control.ways[-1] == ((256, 160), False)
+    assert (network.input_size, network.looks) == control.ways[-1] == ((256, 160), 1)
     capture.reconfigure(dataclasses.replace(capture.config, detection=DetectionConfig(min_score=0.3)))
     assert capture._size_control is control  # a slider moved: what was learnt of the machine stays
     capture.use_camera(None)
     assert capture._size_control is None
-    assert (network.input_size, network.flip) == ((512, 320), True)
+    assert (network.input_size, network.looks) == ((512, 320), 2)
 
 
 def test_all_sizes_are_ready_before_a_camera_s_first_frame(monkeypatch):

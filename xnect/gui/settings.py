@@ -70,8 +70,9 @@ CONTROLS: tuple[Control, ...] = (
             choices=(("auto", "Automatic"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"), ("int8", "int8"))),
     Control("network.input_size", "Network", "Input size", "Larger finds people who are far away, smaller is faster. The"
             " time per frame grows with the area.", "choice", choices=_SIZES),
-    Control("network.flip", "Network", "Flip test", "Looks at the mirrored picture, too, and takes the mean: more"
-            " accurate. Off is up to twice as fast.", "switch"),
+    Control("network.looks", "Network", "Looks", "How often each picture is looked at, mirrored and at other sizes; the"
+            " mean counts. One is fastest, four are most accurate, for files above all.", "choice",
+            choices=((1, "One (fastest)"), (2, "Two (standard)"), (4, "Four (most accurate)"))),
     Control("network.weights", "Network", "Weights", "A trained network of your own; empty = the one that ships.", "file",
             none_text="shipped"),
     Control("detection.peak_threshold", "Finding people", "Joint threshold", "How clear a joint must be. Lower finds more"

@@ -1,4 +1,4 @@
-"""Live capture on a machine that is busy with other things: flip test and size give way until the rate holds again."""
+"""Live capture on a machine that is busy with other things: looks and size give way until the rate holds again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from xnect.config import NetworkConfig
+from xnect.stages.looks import LOOKS, pixels
 
 _log = logging.getLogger(__name__)
 
@@ -27,17 +28,18 @@ _AFTER_DOWN, _BEFORE_UP = 10, 60
 
 
 class SizeControl:
-    """Chooses the network's input size, and whether it looks at the mirrored picture, by how long frames take.
+    """Chooses the network's input size, and how often it looks at a picture, by how long frames take.
 
     Attributes:
-        ways: What there is to choose from, best first: input size [px], and whether the flip test is made.
+        ways: What there is to choose from, best first: input size [px] and number of looks.
         level: Which of them is used now.
     """
 
-    def __init__(self, largest: tuple[int, int], target_fps: float, flip: bool = True, asked: bool = True) -> None:
+    def __init__(self, largest: tuple[int, int], target_fps: float, looks: int = 2, asked: bool = True) -> None:
         found = (tuple(max(64, round(side * share / 16) * 16) for side in largest) for share in _LADDER)
         sizes = list(dict.fromkeys((w, h) for w, h in found))
-        self.ways = (*([(sizes[0], True)] if flip else []), *((size, False) for size in sizes))
+        full = tuple((sizes[0], count) for count in sorted(LOOKS, reverse=True) if 1 < count <= looks)
+        self.ways = (*full, *((size, 1) for size in sizes))
         self.level = 0
         self._target_s, self._asked = 1 / target_fps, asked
         self._lowest = 0
@@ -51,7 +53,7 @@ class SizeControl:
         if config.target_fps is None and not live:
             return None
         asked = config.target_fps is not None
-        return SizeControl(config.input_size, config.target_fps or LIVE_FPS, config.flip, asked)
+        return SizeControl(config.input_size, config.target_fps or LIVE_FPS, config.looks, asked)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -59,14 +61,14 @@ class SizeControl:
         return self.ways[self.level][0]
 
     @property
-    def flip(self) -> bool:
-        """Whether the flip test is made for the next frame."""
+    def looks(self) -> int:
+        """How often the next frame is looked at."""
         return self.ways[self.level][1]
 
-    def _cost(self, level: int) -> int:
+    def _cost(self, level: int) -> float:
         """Pixels that the network looks at."""
-        (width, height), flip = self.ways[level]
-        return width * height * (2 if flip else 1)
+        (width, height), looks = self.ways[level]
+        return width * height * pixels(looks)
 
     def update(self, spent_s: float) -> None:
         """Learn how long the last frame took, and step where that is called for [s]."""
@@ -87,8 +89,8 @@ class SizeControl:
         if self.level > self._lowest:  # told once, not each time that it comes and goes
             self._lowest = self.level
             _log.info(
-                "a frame takes %.0f ms, %.0f are there: going on at %dx%d%s", 1e3 * (self._mean_s or 0),
-                1e3 * self._target_s, *self.size, "" if self.flip else " without the flip test",
+                "a frame takes %.0f ms, %.0f are there: going on at %dx%d, %s a picture",
+                1e3 * (self._mean_s or 0), 1e3 * self._target_s, *self.size, "one look" if self.looks == 1 else f"{self.looks} looks",
             )  # fmt: skip
         self._mean_s = None if self._mean_s is None else self._mean_s * share
         self._steady = 0
@@ -118,13 +120,13 @@ class SizeControl:
     def after_frame(self, network: Any, spent_s: float) -> None:
         """``update``, and hand the size to a network that takes one."""
         self.update(spent_s)
-        use(network, self.size, self.flip)
+        use(network, self.size, self.looks)
 
 
-def use(network: Any, size: tuple[int, int], flip: bool) -> None:
-    """Hand input size and flip test to a network that takes them."""
+def use(network: Any, size: tuple[int, int], looks: int) -> None:
+    """Hand input size and number of looks to a network that takes them."""
     if hasattr(network, "input_size"):
-        network.input_size, network.flip = size, flip
+        network.input_size, network.looks = size, looks
 
 
 def _time_of(network: Any, frame_px: tuple[int, int]) -> float:

@@ -180,7 +180,7 @@ class TorchNetwork(PictureNetwork):
         """Take over the network; raises WeightsError for a device or precision that is not there."""
         from xnect.stages.executors.pytorch import torch_executor
 
-        super().__init__(torch_executor(net, config), config.input_size, config.flip)
+        super().__init__(torch_executor(net, config), config.input_size, config.looks)
 
 
 def channels_last(net: Stage1) -> Stage1:

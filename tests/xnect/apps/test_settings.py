@@ -36,7 +36,7 @@ SAMPLES = {
     "output": ("out", "out"),
     "formats": ("jsonl,c3d", ("jsonl", "c3d")),
     "no-display": (None, False),
-    "no-flip": (None, False),
+    "looks": ("4", 4),
     "overwrite": (None, True),
     "resume": (None, True),
     "device": ("cuda:1", "cuda:1"),

@@ -1,4 +1,4 @@
-"""Adaptive input size and flip test hold the rate on a slow machine, come back on a quick one, and do not swing."""
+"""Adaptive input size and looks hold the rate on a slow machine, come back on a quick one, and do not swing."""
 
 import time
 
@@ -7,6 +7,7 @@ import pytest
 
 from xnect.config import NetworkConfig
 from xnect.stages.adaptive import SizeControl
+from xnect.stages.looks import pixels
 
 
 def simulate(control, cost_per_px, frames, fixed_s=0.004, noise=0.1, seed=0):
@@ -15,7 +16,7 @@ def simulate(control, cost_per_px, frames, fixed_s=0.004, noise=0.1, seed=0):
     times, levels = [], []
     for _ in range(frames):
         w, h = control.size
-        spent = (fixed_s + cost_per_px * w * h * (1 + control.flip)) * (1 + noise * rng.standard_normal())
+        spent = (fixed_s + cost_per_px * w * h * pixels(control.looks)) * (1 + noise * rng.standard_normal())
         control.update(spent)
         times.append(spent)
         levels.append(control.level)
@@ -24,10 +25,12 @@ def simulate(control, cost_per_px, frames, fixed_s=0.004, noise=0.1, seed=0):
 
 def test_sizes_are_multiples_of_16_and_reach_half_of_each_side():
     control = SizeControl.of(NetworkConfig(target_fps=30, input_size=(512, 320)))
-    assert control.ways[:2] == (((512, 320), True), ((512, 320), False))
-    assert control.ways[-1] == ((256, 160), False)
+    assert control.ways[:2] == (((512, 320), 2), ((512, 320), 1))
+    assert control.ways[-1] == ((256, 160), 1)
     assert all(w % 16 == h % 16 == 0 for (w, h), _ in control.ways)
-    assert not any(flip for _, flip in SizeControl.of(NetworkConfig(target_fps=30, flip=False)).ways)
+    assert all(looks == 1 for _, looks in SizeControl.of(NetworkConfig(target_fps=30, looks=1)).ways)
+    four = SizeControl.of(NetworkConfig(target_fps=30, looks=4)).ways
+    assert [looks for _, looks in four[:4]] == [4, 2, 1, 1]
     assert SizeControl.of(NetworkConfig()) is None
 
 
@@ -36,7 +39,7 @@ class Timed:
 
     def __init__(self, full_s):
         self.full_s, self.ready = full_s, []
-        self.input_size, self.flip = (512, 320), True
+        self.input_size, self.looks = (512, 320), 2
 
     def prepare(self, frame_px, ways):
         self.ready = list(ways)
@@ -52,7 +55,7 @@ def test_live_sources_get_a_rate_unasked_and_as_many_ways_as_the_machine_may_nee
     assert len(control.ways) == len(network.ready) == ways
     for _ in range(200):  # the machine becomes so much slower that nothing helps: what was made ready is all there is
         control.after_frame(network, 1.0)
-    assert (network.input_size, network.flip) == control.ways[-1]
+    assert (network.input_size, network.looks) == control.ways[-1]
     asked, network = SizeControl.of(NetworkConfig(target_fps=30), live=True), Timed(full_s)
     asked.prepare(network, (640, 480))
     assert len(network.ready) == 6
@@ -63,7 +66,7 @@ def test_a_step_down_is_told_once(caplog):
     with caplog.at_level("INFO"):
         for cost in (0.03, 0.005) * 3:
             simulate(control, cost / (512 * 320), 300)
-    assert [r.message.split(": ")[1] for r in caplog.records] == ["going on at 512x320 without the flip test"]
+    assert [r.message.split(": ")[1] for r in caplog.records] == ["going on at 512x320, one look a picture"]
 
 
 def test_a_quick_machine_keeps_the_full_size():
@@ -72,12 +75,12 @@ def test_a_quick_machine_keeps_the_full_size():
     assert (levels == 0).all()
 
 
-def test_the_flip_test_is_the_first_to_go():
+def test_looks_are_the_first_to_go():
     control = SizeControl((512, 320), 30)
     times, levels = simulate(control, 0.02 / (512 * 320), 300)
     assert (levels[-100:] == 1).all()
     assert control.size == (512, 320)
-    assert not control.flip
+    assert control.looks == 1
     assert np.median(times[100:]) <= 1 / 30
 
 
@@ -102,4 +105,4 @@ def test_one_slow_frame_changes_nothing():
 def test_a_hopeless_machine_ends_at_the_smallest_size():
     control = SizeControl((512, 320), 60)
     simulate(control, 1.0 / (512 * 320), 200)
-    assert (control.size, control.flip) == control.ways[-1]
+    assert (control.size, control.looks) == control.ways[-1]

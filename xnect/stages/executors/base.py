@@ -14,7 +14,7 @@ from xnect.errors import WeightsError, XnectError
 from xnect.geometry import fitted_size, frame_from_map, network_size
 from xnect.resources import resource
 from xnect.skeleton.joints import MAPS
-from xnect.stages.flip import mean_encoding, mean_maps, with_mirrored
+from xnect.stages.looks import LOOKS, Merged, mean_encoding, mean_maps, with_mirrored
 from xnect.stages.refinement import Refiner
 from xnect.structures import F32, U8, PoseMaps
 
@@ -72,14 +72,14 @@ class PictureNetwork:
     Attributes:
         executor: What computes.
         input_size: Width and height whose area the network's pictures have [px]; may change between frames.
-        flip: Whether the mirrored picture is looked at, too (``xnect/stages/flip.py``); may change between frames.
+        looks: How often each picture is looked at: 1, 2 or 4 times (``xnect/stages/looks.py``); may change between frames.
         refiner: What is known of the mistakes of its weights; None = nothing.
     """
 
     def __init__(
-        self, executor: Executor, input_size: tuple[int, int], flip: bool = True, refiner: Refiner | None = None
+        self, executor: Executor, input_size: tuple[int, int], looks: int = 2, refiner: Refiner | None = None
     ) -> None:
-        self.executor, self.input_size, self.flip, self.refiner = executor, input_size, flip, refiner
+        self.executor, self.input_size, self.looks, self.refiner = executor, input_size, looks, refiner
 
     @property
     def description(self) -> str:
@@ -94,18 +94,45 @@ class PictureNetwork:
     def __call__(self, image_bgr: U8) -> PoseMaps:
         """A BGR picture uint8 (H, W, 3) -> maps at stride 8 of the network's picture."""
         frame_px = (image_bgr.shape[1], image_bgr.shape[0])
-        net_px = network_size(frame_px, self.input_size)
-        picture, flip = fit_picture(image_bgr, net_px), self.flip
-        both, encodings = self.executor(with_mirrored(picture) if flip else picture[None])
-        values = mean_maps(both) if flip else both[0]
-        encoding = None if encodings is None else mean_encoding(encodings) if flip else encodings[0]
+        size, looks = self.input_size, self.looks
+        sizes = [net_px for net_px, _ in network_pictures(frame_px, size, looks)]
+        grid = frame_from_map(frame_px, sizes[0], MAPS.stride)
+        if len(sizes) == 1:
+            picture, mirrored = fit_picture(image_bgr, sizes[0]), looks == 2
+            both, encodings = self.executor(with_mirrored(picture) if mirrored else picture[None])
+            values = mean_maps(both) if mirrored else both[0]
+            encoding = None if encodings is None else mean_encoding(encodings) if mirrored else encodings[0]
+        else:
+            values, encoding = self._merged(image_bgr, sizes, looks)
         fields = values[HEATMAPS:].reshape(len(MAPS.limbs), 2, *values.shape[1:])
-        return PoseMaps(values[:HEATMAPS], fields, encoding, frame_from_map(frame_px, net_px, MAPS.stride))
+        return PoseMaps(values[:HEATMAPS], fields, encoding, grid)
 
-    def prepare(self, frame_px: tuple[int, int], ways: Iterable[tuple[tuple[int, int], bool]]) -> None:
-        """Get ready for frames of one size at several input sizes [px], with the mirrored picture or without."""
-        for size, flip in ways:
-            self.executor.prepare(network_size(frame_px, size), 2 if flip else 1)
+    def _merged(self, image_bgr: U8, sizes: list[tuple[int, int]], looks: int) -> tuple[F32, F32 | None]:
+        """The mean over pictures of several sizes, one after the other."""
+        merged, frame_px = Merged(len(sizes)), (image_bgr.shape[1], image_bgr.shape[0])
+        for net_px, (_, mirrored) in zip(sizes, LOOKS[looks], strict=True):
+            picture = fit_picture(image_bgr, net_px)
+            maps, encodings = self.executor(np.ascontiguousarray(picture[:, ::-1] if mirrored else picture)[None])
+            encoding = None if encodings is None else encodings[0]
+            merged.add(maps[0], encoding, frame_from_map(frame_px, net_px, MAPS.stride), mirrored)
+        assert merged.maps is not None
+        return merged.maps, merged.encoding
+
+    def prepare(self, frame_px: tuple[int, int], ways: Iterable[tuple[tuple[int, int], int]]) -> None:
+        """Get ready for frames of one size at several input sizes [px] and numbers of looks."""
+        for size, looks in ways:
+            for net_px, count in network_pictures(frame_px, size, looks):
+                self.executor.prepare(net_px, count)
+
+
+def network_pictures(
+    frame_px: tuple[int, int], input_size: tuple[int, int], looks: int
+) -> list[tuple[tuple[int, int], int]]:
+    """The pictures that the network gets of a frame: width and height [px], and how many of that size at once."""
+    if looks <= 2:
+        return [(network_size(frame_px, input_size), looks)]
+    scaled = [(round(input_size[0] * scale), round(input_size[1] * scale)) for scale, _ in LOOKS[looks]]
+    return [(network_size(frame_px, size), 1) for size in scaled]
 
 
 def fit_picture(image_bgr: U8, net_px: tuple[int, int]) -> U8:

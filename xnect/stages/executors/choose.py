@@ -12,9 +12,14 @@ from pathlib import Path
 
 from xnect.config import NetworkConfig
 from xnect.errors import WeightsError, XnectError
-from xnect.geometry import network_size
 from xnect.stages.executors import package
-from xnect.stages.executors.base import Executor, PictureNetwork, default_weights, thread_count
+from xnect.stages.executors.base import (
+    Executor,
+    PictureNetwork,
+    default_weights,
+    network_pictures,
+    thread_count,
+)
 from xnect.stages.refinement import load_refiner
 
 _log = logging.getLogger(__name__)
@@ -41,7 +46,7 @@ def load_network(weights: str | None = None, config: NetworkConfig | None = None
     if not card.is_file():
         raise WeightsError(f"cannot read weights {path}: {card.name}, which describes them, is not beside them")
     refiner = load_refiner(path)
-    return PictureNetwork(_executor(path, config), config.input_size, config.flip, refiner)
+    return PictureNetwork(_executor(path, config), config.input_size, config.looks, refiner)
 
 
 def _executor(weights: Path, config: NetworkConfig) -> Executor:
@@ -49,7 +54,7 @@ def _executor(weights: Path, config: NetworkConfig) -> Executor:
     for number, attempt in enumerate(tries):
         try:
             executor = attempt()
-            executor.prepare(network_size(_MOST_COMMON, config.input_size), 2 if config.flip else 1)
+            executor.prepare(*network_pictures(_MOST_COMMON, config.input_size, config.looks)[0])
         except (XnectError, RuntimeError, ImportError) as error:
             if number == len(tries) - 1:
                 raise error if isinstance(error, XnectError) else WeightsError(_one_line(error)) from error

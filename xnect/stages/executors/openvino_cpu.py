@@ -13,8 +13,8 @@ from xnect.stages.executors.convert import as_model, core
 from xnect.stages.executors.package import Package
 from xnect.structures import F32, U8
 
-#: Picture sizes that stay compiled: a stream has one, adaptive live capture a handful.
-_MOST_SIZES = 8
+#: Picture sizes that stay compiled: a stream has one, or four, adaptive live capture a handful more.
+_MOST_SIZES = 12
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 

@@ -16,8 +16,8 @@ from xnect.stages.network import FromPictures, Stage1, channels_last, folded
 from xnect.structures import F32, U8
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-#: Picture sizes whose graphs are kept on the card; a stream has one, adaptive live capture a handful.
-_MOST_GRAPHS = 8
+#: Picture sizes whose graphs are kept on the card; a stream has one, or four, adaptive live capture a handful more.
+_MOST_GRAPHS = 12
 
 
 def torch_executor(net: Stage1, config: NetworkConfig) -> TorchExecutor | CudaExecutor:
