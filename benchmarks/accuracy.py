@@ -105,7 +105,9 @@ def main(arguments: list[str] | None = None) -> int:
             "ms_p95": times.p95,
         }
         give_out(
-            [table(f"xnect Stage I, {name}, {width}x{height}", figures, times, intervals)], results, options.output
+            [table(f"xnect Stage I, {name}, {width}x{height}, looks: {options.looks}", figures, times, intervals)],
+            results,
+            options.output,
         )
     except XnectError as error:
         print(f"accuracy: {error}", file=sys.stderr)
