@@ -6,14 +6,18 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from tests_support import crowd
 
 from xnect import MotionCapture
+from xnect.codec.heatmaps import draw_heatmaps
+from xnect.codec.pafs import draw_pafs
 from xnect.config import DetectionConfig, FitConfig, PipelineConfig
 from xnect.errors import ShapeError, WeightsError, XnectError
-from xnect.geometry import project
+from xnect.geometry import frame_from_map, project
 from xnect.resources import resource
-from xnect.skeleton.joints import PELVIS
-from xnect.structures import Camera, Detections, Frame
+from xnect.skeleton.joints import LIMBS, PELVIS
+from xnect.stages.stage_one import StageOne
+from xnect.structures import Camera, Detections, Frame, PoseMaps
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +159,32 @@ def test_static_pictures_have_no_memory(truth, camera):
     config = PipelineConfig(static_images=True)
     results = run(TrueJoints(truth, [0]), camera, 5, config)
     assert [p.id for r in results for p in r.people] == [1] * 5
+
+
+@pytest.mark.parametrize(
+    ("follow_score", "static", "there"),
+    [(0.1, False, [2, 2, 2]), (0.5, False, [2, 0, 2]), (0.1, True, [2, 0, 2])],
+    ids=["followed", "not asked for", "pictures that stand alone"],
+)
+def test_people_who_are_faint_in_one_frame_are_followed_through_it(follow_score, static, there):
+    people, shape = crowd(2), (40, 64)  # a map of 640 x 400 px
+    to_frame = frame_from_map((640, 400), (512, 320), 8)
+    cells, seen = (people - to_frame[:, 2]) / to_frame[0, 0], np.ones((2, 14), bool)
+    heat, fields = draw_heatmaps(cells, seen, np.ones(2), shape), draw_pafs(cells, seen, np.ones(2), LIMBS, shape)
+
+    def network(image):
+        return PoseMaps(heat * np.float32(0.3 if image[0, 0, 0] else 1), fields, None, to_frame)
+
+    config = PipelineConfig(
+        detection=DetectionConfig(min_score=0.5, follow_score=follow_score), static_images=static,
+    )  # fmt: skip
+    capture = MotionCapture(config=config, detector=StageOne(network, config.detection))
+    results = [capture(np.full((400, 640, 3), 255 * (n == 15), np.uint8)) for n in range(18)]
+    assert [len(results[n].people) for n in (14, 15, 16)] == there
+    if there[1]:
+        before, during = ({p.id: p.joints_3d for p in results[n].people} for n in (14, 15))
+        assert before.keys() == during.keys()
+        assert max(np.abs(before[i] - during[i]).max() for i in before) < 0.1
 
 
 def test_nobody_is_no_error(camera):
