@@ -61,9 +61,13 @@ def test_stage2_saves_too(tmp_path, monkeypatch):
 
 
 def test_the_second_signal_has_its_usual_effect():
-    stop = stopping.Stop()
-    stop.listen()
-    signal.raise_signal(signal.SIGINT)
-    assert stop.code == 130
-    with pytest.raises(KeyboardInterrupt):
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore Ctrl-C
+    try:
+        stop = stopping.Stop()
+        stop.listen()
         signal.raise_signal(signal.SIGINT)
+        assert stop.code == 130
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
